@@ -1,0 +1,34 @@
+import { customResourceDefinition, type CustomResourceDefinition } from "./custom-resource";
+import { hostedAPIServerDefinition } from "./hosted-api-server";
+import { internalGatewayDefinition } from "./internal-gateway";
+
+export type {
+  CABundleRef,
+  CertificatesSpec,
+  CertificateStatus,
+  GatewayRef,
+  HostedAPIServer,
+  HostedAPIServerSpec,
+  HostedAPIServerStatus,
+  IssuerRef,
+  KeyPairRef,
+} from "./hosted-api-server";
+export type {
+  InternalGateway,
+  InternalGatewaySpec,
+  InternalGatewayStatus,
+} from "./internal-gateway";
+export type {
+  KubernetesObject,
+  ObjectMeta,
+  OwnerReference,
+  PartialObjectMetadata,
+} from "./object-meta";
+export type { Condition } from "./schema";
+export type { CustomResourceDefinition } from "./custom-resource";
+
+/** The CustomResourceDefinitions of all of fairlead's kinds. */
+export const customResourceDefinitions: readonly CustomResourceDefinition[] = [
+  internalGatewayDefinition,
+  hostedAPIServerDefinition,
+].map(customResourceDefinition);

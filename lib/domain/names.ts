@@ -1,0 +1,62 @@
+/** The API group of fairlead's own kinds. */
+export const GROUP = "fairlead.dev";
+export const VERSION = "v1alpha1";
+export const API_VERSION = `${GROUP}/${VERSION}`;
+
+/** Labels that fairlead puts on everything it makes, so that it is found again and nothing else is touched. */
+export const LABEL_MANAGED_BY = "app.kubernetes.io/managed-by";
+export const MANAGED_BY = "fairlead";
+export const LABEL_NAMESPACE = `${GROUP}/namespace`;
+export const LABEL_NAME = `${GROUP}/name`;
+/** On Secrets in the gateway namespace: `server` or `proxy-client`. */
+export const LABEL_USE = `${GROUP}/use`;
+
+/** On Pods: `"true"` routes a Pod whatever it mounts, `"false"` opts it out. */
+export const LABEL_ROUTE = `${GROUP}/route`;
+/** On Services: `"true"` opts in to topology-aware routing, `"false"` opts out. */
+export const LABEL_TOPOLOGY_AWARE = `${GROUP}/topology-aware`;
+
+/** On Services: the value of trafficDistribution that fairlead set, its mark of ownership. */
+export const ANNOTATION_TRAFFIC_DISTRIBUTION = `${GROUP}/traffic-distribution`;
+/** On Services: another manager keeps setting the field back; admission leaves it alone. */
+export const ANNOTATION_CONTESTED = `${GROUP}/contested`;
+/** On Secrets: since when another version has replaced this one (RFC 3339). */
+export const ANNOTATION_SUPERSEDED_AT = `${GROUP}/superseded-at`;
+/** On a HostedAPIServer or its Namespace: no L7, please. */
+export const ANNOTATION_DISABLE_L7 = `${GROUP}/disable-l7`;
+/** Gardener's way to say the same. */
+export const ANNOTATION_DISABLE_ISTIO_TLS_TERMINATION =
+  "shoot.gardener.cloud/disable-istio-tls-termination";
+/** On a HostedAPIServer: delete without waiting for routed Pods. */
+export const ANNOTATION_FORCE_DELETE = `${GROUP}/force-delete`;
+
+export const FINALIZER_EXPOSURE = `${GROUP}/exposure`;
+export const FINALIZER_CREDENTIALS = `${GROUP}/credentials`;
+
+/** Kubernetes' well-known label for the zone of a Node. */
+export const LABEL_ZONE = "topology.kubernetes.io/zone";
+/** Every Namespace carries its own name under this label. */
+export const LABEL_NAMESPACE_NAME = "kubernetes.io/metadata.name";
+
+/** The ConfigMap that tells a control-plane namespace's Pods where to go. */
+export const ROUTE_CONFIG_MAP = "istio-internal-load-balancing";
+/** The default name of the internal Service in front of the gateway. */
+export const INTERNAL_SERVICE = "istio-ingressgateway-internal";
+/** The default port of the gateway that the network policy label names. */
+export const INTERNAL_TARGET_PORT = 9443;
+
+/** One field manager a capability, so that managedFields tell who wrote what. */
+export const FIELD_MANAGERS = {
+  credentials: "fairlead-credentials",
+  exposure: "fairlead-exposure",
+  services: "fairlead-services",
+  status: "fairlead-status",
+  install: "fairlead-install",
+} as const;
+
+/** One of fairlead's field managers. */
+export type FieldManager = (typeof FIELD_MANAGERS)[keyof typeof FIELD_MANAGERS];
+
+/** On Services: Kubernetes' older ways to topology-aware routing, which override trafficDistribution. */
+export const ANNOTATION_TOPOLOGY_MODE = "service.kubernetes.io/topology-mode";
+export const ANNOTATION_TOPOLOGY_AWARE_HINTS = "service.kubernetes.io/topology-aware-hints";
