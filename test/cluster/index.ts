@@ -1,0 +1,14 @@
+export type { ApiServer } from "./api-server";
+export type { AuditEvent, AuditFilter } from "./audit";
+export { createCA, issue } from "./certificates";
+export type { AuthorityRequest, KeyPair, LeafRequest } from "./certificates";
+export type { Cluster, ClusterOptions, EmbeddedCluster } from "./cluster";
+export type { User } from "./cluster-files";
+export { connectCluster } from "./existing";
+export type { ConnectOptions } from "./existing";
+export type { Etcd } from "./etcd";
+export type { KubectlOptions, KubectlResult } from "./kubectl";
+export { createProgress, silentProgress } from "./progress";
+export type { Progress, Step } from "./progress";
+export { startCluster } from "./start";
+export { defaultKubernetesVersion, kubernetesVersions } from "./versions";
