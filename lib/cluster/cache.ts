@@ -1,0 +1,200 @@
+import {
+  ListWatch,
+  type KubernetesListObject,
+  type KubernetesObject as InformedObject,
+} from "@kubernetes/client-node";
+import type { KubernetesObject } from "../api";
+import { Backoff } from "./backoff";
+import type { Collection, KubernetesClient } from "./client";
+import type { Clock } from "./clock";
+import { describeError } from "./errors";
+import type { Logger } from "./logger";
+import { collectionPath } from "./resources";
+import { FreshWatch } from "./watch";
+
+/** A change that a cache saw. */
+export interface Change<T> {
+  readonly kind: "added" | "updated" | "deleted";
+  readonly object: T;
+  readonly previous?: T;
+}
+
+/** A collection of the API server's as it was last heard of. */
+export interface Cache<T extends KubernetesObject> {
+  get(name: string, namespace?: string): T | undefined;
+  list(namespace?: string): readonly T[];
+  onChange(listener: (change: Change<T>) => void): void;
+  /** Resolves when the first list is in; pending for as long as the API server can't be reached. */
+  readonly synced: Promise<void>;
+  readonly isSynced: boolean;
+  stop(): void;
+}
+
+/** What a cache needs. */
+export interface CacheContext {
+  readonly client: KubernetesClient;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** What to keep and what of it. */
+export interface CacheOptions<T extends KubernetesObject> extends Collection {
+  /** What of an object is kept, to bound memory; everything but managedFields when absent. */
+  readonly project?: (object: T) => T;
+}
+
+const RESTART = { initialDelayMs: 200, maxDelayMs: 5_000 };
+
+function withoutManagedFields<T extends KubernetesObject>(object: T): T {
+  const { managedFields: _managedFields, ...metadata } = object.metadata as T["metadata"] & {
+    managedFields?: unknown;
+  };
+  return { ...object, metadata };
+}
+
+class InformerCache<T extends KubernetesObject> implements Cache<T> {
+  readonly #objects = new Map<string, Map<string, T>>();
+  readonly #listeners: ((change: Change<T>) => void)[] = [];
+  readonly #backoff = new Backoff(RESTART);
+  /** client-node types times as Date; on the wire, and so here, they are strings. */
+  readonly #informer: ListWatch<InformedObject>;
+  readonly synced: Promise<void>;
+  isSynced = false;
+  #markSynced: () => void = () => undefined;
+  #stopped = false;
+
+  constructor(
+    private readonly context: CacheContext,
+    private readonly options: CacheOptions<T>,
+  ) {
+    this.synced = new Promise((resolve) => {
+      this.#markSynced = resolve;
+    });
+    const path = collectionPath(options, options.namespace);
+    const watch = new FreshWatch(context.client.connection.config, {
+      metadataOnly: options.metadataOnly === true,
+      clock: context.clock,
+      project: (object) => this.#keep(object as T),
+    });
+    this.#informer = new ListWatch<InformedObject>(
+      path,
+      watch,
+      () => this.#list() as unknown as Promise<KubernetesListObject<InformedObject>>,
+      false,
+      options.labelSelector,
+      options.fieldSelector,
+    );
+    this.#informer.on("add", (object) => {
+      this.#put(object as unknown as T);
+    });
+    this.#informer.on("update", (object) => {
+      this.#put(object as unknown as T);
+    });
+    this.#informer.on("delete", (object) => {
+      this.#remove(object as unknown as T);
+    });
+    this.#informer.on("error", (error: unknown) => {
+      this.#restart(error);
+    });
+    this.#start();
+  }
+
+  get(name: string, namespace = ""): T | undefined {
+    return this.#objects.get(namespace)?.get(name);
+  }
+
+  list(namespace?: string): readonly T[] {
+    if (namespace !== undefined) return [...(this.#objects.get(namespace)?.values() ?? [])];
+    return [...this.#objects.values()].flatMap((objects) => [...objects.values()]);
+  }
+
+  onChange(listener: (change: Change<T>) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    void this.#informer.stop();
+  }
+
+  #keep(object: T): T {
+    // Items of a list carry neither apiVersion nor kind.
+    const { apiVersion, kind } = this.options;
+    const whole = withoutManagedFields({ ...object, apiVersion, kind });
+    if (this.options.project === undefined) return whole;
+    const kept = this.options.project(whole);
+    const { resourceVersion } = whole.metadata;
+    // The informer resumes from the version of the last object that it was given.
+    return {
+      ...kept,
+      metadata: {
+        ...kept.metadata,
+        ...(resourceVersion === undefined ? {} : { resourceVersion }),
+      },
+    };
+  }
+
+  async #list(): Promise<{ items: T[]; metadata: { resourceVersion: string } }> {
+    const list = await this.context.client.list<T>(this.options);
+    // The informer stores the items once this promise is settled.
+    setImmediate(() => {
+      this.isSynced = true;
+      this.#markSynced();
+    });
+    return { items: list.items.map((item) => this.#keep(item)), metadata: list.metadata };
+  }
+
+  #start(): void {
+    this.#informer.start().catch((error: unknown) => {
+      this.#restart(error);
+    });
+  }
+
+  #restart(error: unknown): void {
+    if (this.#stopped) return;
+    const delayMs = this.#backoff.nextMs();
+    const { kind, namespace, fieldSelector } = this.options;
+    const about = { kind, namespace, fieldSelector, error: describeError(error), delayMs };
+    this.context.log.warn(about, "watch interrupted, trying again");
+    this.context.clock.after(delayMs, () => {
+      if (!this.#stopped) this.#start();
+    });
+  }
+
+  #put(object: T): void {
+    this.#backoff.reset();
+    const { namespace = "", name } = object.metadata;
+    const objects = this.#objects.get(namespace) ?? new Map<string, T>();
+    const previous = objects.get(name);
+    objects.set(name, object);
+    this.#objects.set(namespace, objects);
+    this.#tell(
+      previous === undefined ? { kind: "added", object } : { kind: "updated", object, previous },
+    );
+  }
+
+  #remove(object: T): void {
+    const { namespace = "", name } = object.metadata;
+    const objects = this.#objects.get(namespace);
+    const previous = objects?.get(name);
+    if (objects === undefined || previous === undefined) return;
+    objects.delete(name);
+    if (objects.size === 0) this.#objects.delete(namespace);
+    this.#tell({ kind: "deleted", object, previous });
+  }
+
+  #tell(change: Change<T>): void {
+    for (const listener of this.#listeners) listener(change);
+  }
+}
+
+/**
+ * Opens a cache: lists, watches, and starts again with a growing wait whenever that breaks, without end. The informer
+ * is client-node's.
+ */
+export function openCache<T extends KubernetesObject>(
+  context: CacheContext,
+  options: CacheOptions<T>,
+): Cache<T> {
+  return new InformerCache(context, options);
+}

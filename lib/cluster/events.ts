@@ -1,0 +1,108 @@
+import { createHash } from "node:crypto";
+import type { KubernetesObject } from "../api";
+import { FIELD_MANAGERS } from "../domain/names";
+import type { KubernetesClient } from "./client";
+import type { Clock } from "./clock";
+import { describeError } from "./errors";
+import type { Logger } from "./logger";
+
+/** What an Event says: `reason` in CamelCase for programs, `message` for people. */
+export interface EventText {
+  readonly type: "Normal" | "Warning";
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** Writes Events about users' objects. */
+export interface EventRecorder {
+  event(about: KubernetesObject, text: EventText): void;
+}
+
+interface Seen {
+  readonly name: string;
+  count: number;
+  sinceMs: number;
+}
+
+/** The same Event is not told again within this time. */
+const REPEAT_AFTER_MS = 3_600_000;
+const MAX_REMEMBERED = 4_096;
+const MAX_MESSAGE_LENGTH = 1_024;
+
+const hex = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 16);
+const time = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
+
+/** What a recorder needs. */
+export interface EventContext {
+  readonly client: KubernetesClient;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+class CoreEventRecorder implements EventRecorder {
+  readonly #seen = new Map<string, Seen>();
+
+  constructor(private readonly context: EventContext) {}
+
+  event(about: KubernetesObject, text: EventText): void {
+    const nowMs = this.context.clock.nowMs();
+    const key = [about.metadata.uid, text.type, text.reason, text.message].join("\n");
+    const seen = this.#seen.get(key);
+    if (seen !== undefined && nowMs - seen.sinceMs < REPEAT_AFTER_MS) return;
+    const next: Seen = {
+      name: `${about.metadata.name.slice(0, 200)}.${hex(key + String(nowMs))}`,
+      count: 1,
+      sinceMs: nowMs,
+    };
+    this.#remember(key, next);
+    void this.#write(about, text, next);
+  }
+
+  #remember(key: string, seen: Seen): void {
+    this.#seen.delete(key);
+    this.#seen.set(key, seen);
+    const oldest = this.#seen.keys().next();
+    if (this.#seen.size > MAX_REMEMBERED && oldest.done !== true) this.#seen.delete(oldest.value);
+  }
+
+  /** An Event that can't be written is no reason to stop: the condition says the same. */
+  async #write(about: KubernetesObject, text: EventText, seen: Seen): Promise<void> {
+    const at = time(seen.sinceMs);
+    const { namespace = "default", name, uid, resourceVersion } = about.metadata;
+    const event = {
+      apiVersion: "v1",
+      kind: "Event",
+      metadata: { name: seen.name, namespace },
+      involvedObject: {
+        apiVersion: about.apiVersion,
+        kind: about.kind,
+        namespace,
+        name,
+        ...(uid === undefined ? {} : { uid }),
+        ...(resourceVersion === undefined ? {} : { resourceVersion }),
+      },
+      type: text.type,
+      reason: text.reason,
+      message: text.message.slice(0, MAX_MESSAGE_LENGTH),
+      firstTimestamp: at,
+      lastTimestamp: at,
+      count: seen.count,
+      source: { component: "fairlead" },
+      reportingComponent: "fairlead.dev/controller",
+      reportingInstance: "fairlead",
+    };
+    try {
+      await this.context.client.create(event, FIELD_MANAGERS.status);
+    } catch (error) {
+      this.context.log.debug(
+        { reason: text.reason, error: describeError(error) },
+        "no event written",
+      );
+    }
+  }
+}
+
+/** Makes a recorder of Events, which tells the same thing about the same object once an hour at most. */
+export function createEventRecorder(context: EventContext): EventRecorder {
+  return new CoreEventRecorder(context);
+}

@@ -1,0 +1,38 @@
+export { AdmissionNotes, mendResponse } from "./admission";
+export { openCache, type Cache, type CacheContext, type CacheOptions, type Change } from "./cache";
+export {
+  KubernetesClient,
+  refOf,
+  type ApplyOptions,
+  type Collection,
+  type PatchOptions,
+  type Preconditions,
+  type ServerVersion,
+} from "./client";
+export { systemClock, type Clock } from "./clock";
+export { connectFromEnvironment, Connection } from "./connection";
+export {
+  ApiError,
+  TerminalError,
+  describeError,
+  isAlreadyExists,
+  isConflict,
+  isForbidden,
+  isInvalid,
+  isNotFound,
+} from "./errors";
+export { createEventRecorder, type EventRecorder, type EventText } from "./events";
+export { installDefinitions } from "./install";
+export { silentLogger, type Logger } from "./logger";
+export { createQueue, Queue, type Outcome, type QueueDepth, type QueueOptions } from "./queue";
+export { describeRef, type KindRef, type ObjectRef } from "./resources";
+export {
+  openHostedAPIServers,
+  openWatchCaches,
+  type ServiceObject,
+  type WatchCaches,
+} from "./caches";
+export { setFinalizer } from "./finalizers";
+export { applyStatus, type ObjectWithStatus, type StatusTarget } from "./status";
+export { checkPeprStore, persist, type StartContext } from "./start";
+export { lengthenKeepAlive } from "./webhook-server";

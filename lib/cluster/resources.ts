@@ -1,0 +1,54 @@
+import { API_VERSION } from "../domain/names";
+
+/** Names an object; `namespace` is absent for cluster-scoped kinds. */
+export interface ObjectRef {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace?: string;
+  readonly name: string;
+}
+
+/** Names a kind. */
+export interface KindRef {
+  readonly apiVersion: string;
+  readonly kind: string;
+}
+
+// The kinds that fairlead works with, by their plural: a table instead of discovery, which would cost a read each.
+const plurals: Readonly<Record<string, string>> = {
+  "v1/ConfigMap": "configmaps",
+  "v1/Event": "events",
+  "v1/Namespace": "namespaces",
+  "v1/Node": "nodes",
+  "v1/Pod": "pods",
+  "v1/Secret": "secrets",
+  "v1/Service": "services",
+  "discovery.k8s.io/v1/EndpointSlice": "endpointslices",
+  "apiextensions.k8s.io/v1/CustomResourceDefinition": "customresourcedefinitions",
+  "networking.istio.io/v1/Gateway": "gateways",
+  [`${API_VERSION}/HostedAPIServer`]: "hostedapiservers",
+  [`${API_VERSION}/InternalGateway`]: "internalgateways",
+};
+
+/**
+ * The path of a kind's collection: over all namespaces, or in one.
+ * @throws Error for a kind that is not in the table (a bug).
+ */
+export function collectionPath({ apiVersion, kind }: KindRef, namespace?: string): string {
+  const plural = plurals[`${apiVersion}/${kind}`];
+  if (plural === undefined) throw new Error(`unknown kind ${apiVersion} ${kind}`);
+  const base = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+  return namespace === undefined
+    ? `${base}/${plural}`
+    : `${base}/namespaces/${encodeURIComponent(namespace)}/${plural}`;
+}
+
+/** The path of an object. */
+export function objectPath(ref: ObjectRef): string {
+  return `${collectionPath(ref, ref.namespace)}/${encodeURIComponent(ref.name)}`;
+}
+
+/** `kind namespace/name`, as people write it. */
+export function describeRef({ kind, namespace, name }: ObjectRef): string {
+  return `${kind} ${namespace === undefined ? "" : `${namespace}/`}${name}`;
+}

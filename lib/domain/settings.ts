@@ -1,0 +1,68 @@
+/** fairlead's settings, as they are parsed once from the environment; times in milliseconds. */
+export interface Settings {
+  /** Port of the webhook's server, and of health and metrics. */
+  readonly port: number;
+  /** How long a superseded Secret stays after nothing refers to it any more. */
+  readonly drainMs: number;
+  /** How long what was given stays after consent was withdrawn. */
+  readonly graceMs: number;
+  /** How long reads must agree before a newer version of the management cluster counts. */
+  readonly versionSettleMs: number;
+  /** How often the management cluster's version is read. */
+  readonly versionIntervalMs: number;
+  /** How often everything is looked at again, from the caches. */
+  readonly resyncMs: number;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+interface NumberSetting {
+  readonly name: string;
+  readonly fallback: number;
+  readonly minimum: number;
+  readonly maximum: number;
+}
+
+const DAY_SECONDS = 86_400;
+
+function parseNumber(env: Environment, setting: NumberSetting): number {
+  const text = env[setting.name]?.trim() ?? "";
+  if (text === "") return setting.fallback;
+  const value = Number(text);
+  if (!Number.isFinite(value) || value < setting.minimum || value > setting.maximum) {
+    throw new RangeError(
+      `${setting.name} is ${text}; give a number from ${setting.minimum} to ${setting.maximum}`,
+    );
+  }
+  return value;
+}
+
+/** In a container each process has port 3000 to itself, and Pepr's probes look there. Beside it, the watch steps aside. */
+function defaultPort(env: Environment): number {
+  const isInCluster = env.KUBERNETES_SERVICE_HOST !== undefined;
+  return env.PEPR_WATCH_MODE === "true" && !isInCluster ? 3001 : 3000;
+}
+
+/**
+ * Parses the settings.
+ * @param env The environment: `FAIRLEAD_PORT`, and times in seconds, `FAIRLEAD_…_SECONDS`.
+ * @throws RangeError with a sentence that names the variable and what it may be.
+ */
+export function parseSettings(env: Environment): Settings {
+  const ms = (name: string, fallbackSeconds: number, minimum = 0): number =>
+    1_000 *
+    parseNumber(env, { name, fallback: fallbackSeconds, minimum, maximum: 365 * DAY_SECONDS });
+  return {
+    port: parseNumber(env, {
+      name: "FAIRLEAD_PORT",
+      fallback: defaultPort(env),
+      minimum: 1,
+      maximum: 65_535,
+    }),
+    drainMs: ms("FAIRLEAD_DRAIN_SECONDS", 120),
+    graceMs: ms("FAIRLEAD_GRACE_SECONDS", 300),
+    versionSettleMs: ms("FAIRLEAD_VERSION_SETTLE_SECONDS", 600),
+    versionIntervalMs: ms("FAIRLEAD_VERSION_INTERVAL_SECONDS", 60, 0.1),
+    resyncMs: ms("FAIRLEAD_RESYNC_SECONDS", 600, 1),
+  };
+}
