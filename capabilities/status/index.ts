@@ -1,0 +1,63 @@
+import {
+  applyStatus,
+  createQueue,
+  type CacheContext,
+  type Outcome,
+  type Queue,
+  type WatchCaches,
+} from "../../lib/cluster";
+import { stampCondition } from "../../lib/domain/conditions";
+import { keyOf, splitKey } from "../../lib/domain/keys";
+import { FIELD_MANAGERS } from "../../lib/domain/names";
+import { decideReady } from "./decide";
+
+/** What the status writer needs. */
+export interface StatusContext extends CacheContext {
+  readonly caches: Pick<WatchCaches, "hostedAPIServers">;
+}
+
+/** A running controller. */
+export interface StatusController {
+  readonly queue: Queue;
+  resync(): void;
+}
+
+async function reconcile(context: StatusContext, key: string): Promise<Outcome> {
+  const { namespace, name } = splitKey(key);
+  const hapi = context.caches.hostedAPIServers.get(name, namespace);
+  if (hapi === undefined || hapi.metadata.deletionTimestamp !== undefined) return { kind: "done" };
+  const ready = decideReady(hapi);
+  const { generation } = hapi.metadata;
+  const condition = stampCondition(ready, {
+    current: hapi.status?.conditions,
+    generation,
+    nowMs: context.clock.nowMs(),
+  });
+  await applyStatus(
+    { client: context.client, fieldManager: FIELD_MANAGERS.status, object: hapi },
+    // The other capabilities have not all looked at this generation while Ready is unknown.
+    ready.status === "Unknown"
+      ? { observedGeneration: hapi.status?.observedGeneration, conditions: [condition] }
+      : { observedGeneration: generation, conditions: [condition] },
+  );
+  return { kind: "done" };
+}
+
+/** Starts the one writer of `Ready` and `observedGeneration` on a cache that is synced. */
+export function statusController(context: StatusContext): StatusController {
+  const { caches, clock, log } = context;
+  const queue = createQueue({
+    name: "status",
+    reconcile: (key) => reconcile(context, key),
+    clock,
+    log,
+  });
+  caches.hostedAPIServers.onChange(({ object }) => {
+    queue.add(keyOf(object));
+  });
+  const resync = (): void => {
+    for (const hapi of caches.hostedAPIServers.list()) queue.add(keyOf(hapi));
+  };
+  resync();
+  return { queue, resync };
+}
