@@ -1,0 +1,194 @@
+import "./lib/cluster/pepr-environment";
+import { Log, PeprModule } from "pepr";
+import { credentialsController } from "./capabilities/credentials";
+import { exposureCapability, exposureController } from "./capabilities/exposure";
+import { podsCapability, Routes } from "./capabilities/pods";
+import {
+  addressesFrom,
+  apiServerEndpoints,
+  defaultServicesSettings,
+  servicesCapability,
+  servicesController,
+  VersionSource,
+  ZoneCounter,
+  zonedNodes,
+  type ServicesInputs,
+  type ServicesSettings,
+} from "./capabilities/services";
+import { statusController } from "./capabilities/status";
+import { customResourceDefinitions, type HostedAPIServer } from "./lib/api";
+import {
+  AdmissionNotes,
+  checkPeprStore,
+  connectFromEnvironment,
+  createEventRecorder,
+  installDefinitions,
+  KubernetesClient,
+  lengthenKeepAlive,
+  mendResponse,
+  openCache,
+  openHostedAPIServers,
+  openWatchCaches,
+  persist,
+  systemClock,
+  type Cache,
+  type CacheContext,
+  type WatchCaches,
+} from "./lib/cluster";
+import { parseSettings } from "./lib/domain/settings";
+import packageJson from "./package.json";
+
+// The composition root: it reads the environment, makes the parts and connects them. Nothing below runs at import but
+// the making of capabilities, since `pepr build` imports the module too.
+
+const settings = parseSettings(process.env);
+const isBuild = process.env.PEPR_MODE === "build";
+const isDevelopment = process.env.PEPR_MODE === "dev";
+const isWatch = process.env.PEPR_WATCH_MODE === "true";
+const roles = {
+  admission: isDevelopment || !isWatch,
+  watch: isDevelopment || isWatch,
+};
+
+const clock = systemClock;
+const log = Log;
+const notes = new AdmissionNotes();
+const servicesSettings: ServicesSettings = {
+  ...defaultServicesSettings,
+  version: { settleMs: settings.versionSettleMs, intervalMs: settings.versionIntervalMs },
+  resyncMs: settings.resyncMs,
+};
+
+/** A value that is there once the API server has been reached; capabilities are made before that. */
+function later<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
+
+let context: CacheContext | undefined;
+/** The context, of which no capability has need before `start` has made it. */
+function connected(): CacheContext {
+  if (context === undefined) throw new Error("used before the start");
+  return context;
+}
+
+const routes = new Routes({
+  clock,
+  waitMs: servicesSettings.admissionWaitMs,
+  caches: {
+    configMaps: (options) => openCache(connected(), options),
+    services: (options) => openCache(connected(), options),
+  },
+});
+const servicesInputs = later<ServicesInputs>();
+let wakeGateway = (_key: string): void => undefined;
+
+const capabilities = [
+  podsCapability({ routes, notes }),
+  servicesCapability({
+    inputs: servicesInputs.promise,
+    notes,
+    clock,
+    log,
+    settings: servicesSettings,
+  }),
+  exposureCapability((key) => {
+    wakeGateway(key);
+  }),
+];
+
+function openServicesInputs(
+  cluster: CacheContext,
+  hostedAPIServers: Cache<HostedAPIServer>,
+): ServicesInputs {
+  const endpoints = openCache(cluster, apiServerEndpoints);
+  const versions = new VersionSource({
+    reader: cluster.client,
+    addresses: addressesFrom(endpoints),
+    clock,
+    log,
+    settings: servicesSettings.version,
+  });
+  versions.start();
+  const zones = new ZoneCounter(openCache(cluster, zonedNodes));
+  return { versions, zones, hostedAPIServers };
+}
+
+async function startControllers(
+  cluster: CacheContext,
+  caches: WatchCaches,
+  inputs: ServicesInputs,
+): Promise<void> {
+  const events = createEventRecorder(cluster);
+  const withCaches = { ...cluster, caches };
+  await Promise.all(
+    Object.values(caches).map(({ synced }: WatchCaches[keyof WatchCaches]) => synced),
+  );
+  const exposure = exposureController(withCaches);
+  const status = statusController(withCaches);
+  const credentials = credentialsController({
+    ...withCaches,
+    events,
+    settings: { drainMs: settings.drainMs, graceMs: settings.graceMs },
+  });
+  wakeGateway = (key) => {
+    exposure.gateways.add(key);
+  };
+  const resync = (): void => {
+    exposure.resync();
+    status.resync();
+    clock.after(settings.resyncMs, resync);
+  };
+  clock.after(settings.resyncMs, resync);
+  const services = servicesController({
+    ...cluster,
+    services: caches.services,
+    inputs,
+    events,
+    settings: servicesSettings,
+  });
+  await Promise.all([credentials.start(), services.start()]);
+  log.info({ ...settings }, "controllers started");
+}
+
+async function start(): Promise<void> {
+  lengthenKeepAlive();
+  const client = new KubernetesClient(connectFromEnvironment());
+  const cluster = { client, clock, log };
+  context = cluster;
+  await persist(cluster, "install CustomResourceDefinitions", () =>
+    installDefinitions({ ...cluster, version: packageJson.version }, customResourceDefinitions),
+  );
+  await persist(cluster, "find Pepr's store", () => checkPeprStore(cluster));
+
+  const caches = roles.watch ? openWatchCaches(cluster) : undefined;
+  const hostedAPIServers = caches?.hostedAPIServers ?? openHostedAPIServers(cluster);
+  const inputs = openServicesInputs(cluster, hostedAPIServers);
+  servicesInputs.resolve(inputs);
+  if (roles.admission) {
+    routes.start();
+    // Ready means that routes are known: before, the replica takes no requests from the API server.
+    while (!(await routes.ready(""))) log.warn({}, "the route ConfigMaps are not known yet");
+  }
+  const module = new PeprModule(packageJson, capabilities, {
+    deferStart: true,
+    afterHook: (response) => {
+      mendResponse(response as Parameters<typeof mendResponse>[0], notes);
+    },
+  });
+  module.start(settings.port);
+  if (caches !== undefined) await startControllers(cluster, caches, inputs);
+}
+
+if (isBuild) {
+  // Pepr hands the bindings over to its build here.
+  new PeprModule(packageJson, capabilities);
+} else {
+  start().catch((error: unknown) => {
+    log.error(error, "fairlead could not start");
+    process.exit(1);
+  });
+}
