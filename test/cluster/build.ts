@@ -45,7 +45,7 @@ const gibibyteBytes = 1024 ** 3;
 // What modules, compiled packages and programs took at most when measured, and some room.
 const neededBytes: Readonly<Record<Component["kind"], number>> = {
   etcd: 1 * gibibyteBytes,
-  kubernetes: 5 * gibibyteBytes,
+  kubernetes: 3.5 * gibibyteBytes,
 };
 
 const workPrefix = "build-";
@@ -83,14 +83,12 @@ export function programPath(cache: string, component: Component, program: Progra
   return join(cache, "bin", component.directory, program);
 }
 
-// Of a build whose process and watchdog were both killed. The lock says that none is running.
+// Logs of failed builds, and what a build left whose process and watchdog were both killed. The
+// lock says that none is running.
 async function removeLeftovers(cache: string): Promise<void> {
-  const entries = await readdir(cache, { withFileTypes: true });
-  const leftovers = entries.filter(
-    (entry) => entry.isDirectory() && entry.name.startsWith(workPrefix),
-  );
+  const leftovers = (await readdir(cache)).filter((name) => name.startsWith(workPrefix));
   await Promise.all(
-    leftovers.map(async (entry) => rm(join(cache, entry.name), { recursive: true, force: true })),
+    leftovers.map(async (name) => rm(join(cache, name), { recursive: true, force: true })),
   );
 }
 
@@ -221,6 +219,7 @@ function goRunner(target: BuildTarget, options: TargetOptions): GoRunner {
       options.signal?.removeEventListener("abort", stop);
       if (pid !== undefined) options.watchdog.release(pid);
       await new Promise<void>((resolve) => log.end(resolve));
+      if (options.signal?.aborted === true) await rm(logPath, { force: true });
       options.signal?.throwIfAborted();
       if (code !== 0) throw buildError({ component, code, lines, logPath });
       await rm(logPath, { force: true });
