@@ -113,6 +113,8 @@ function openServicesInputs(
     settings: servicesSettings.version,
   });
   versions.start();
+  // An API server that has just come or gone may be of another version.
+  endpoints.onChange(() => void versions.refresh());
   const zones = new ZoneCounter(openCache(cluster, zonedNodes));
   return { versions, zones, hostedAPIServers };
 }

@@ -1,0 +1,163 @@
+import type { KubernetesObject } from "../../lib/api";
+import type { Cache, CacheOptions, Clock, KubernetesClient, Logger } from "../../lib/cluster";
+import { formatMinor, type VersionInfo } from "../../lib/domain/kubernetes-version";
+import { observeVersions, VERSION_UNKNOWN, type VersionState } from "./version";
+import { within } from "./within";
+
+/** What asks API servers for their version. */
+export type VersionReader = Pick<KubernetesClient, "version" | "versionAt">;
+
+/** Where an API server listens. */
+export interface ServerAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The part of a discovery.k8s.io/v1 EndpointSlice that tells where API servers listen. */
+export interface EndpointSlice extends KubernetesObject {
+  readonly endpoints?: readonly { readonly addresses: readonly string[] }[] | null;
+  readonly ports?: readonly { readonly name?: string; readonly port?: number }[] | null;
+}
+
+/** The EndpointSlices that the API servers keep of themselves. */
+export const apiServerEndpoints: CacheOptions<EndpointSlice> = {
+  apiVersion: "discovery.k8s.io/v1",
+  kind: "EndpointSlice",
+  namespace: "default",
+  labelSelector: "kubernetes.io/service-name=kubernetes",
+};
+
+/** How the version is followed. */
+export interface VersionSettings {
+  /** How long reads must agree before the version goes up. */
+  readonly settleMs: number;
+  /** How often the version is read. */
+  readonly intervalMs: number;
+}
+
+/** What a VersionSource needs. */
+export interface VersionSourceOptions {
+  readonly reader: VersionReader;
+  /** Where the API servers listen themselves; waited for, but not for long. */
+  readonly addresses: () => Promise<readonly ServerAddress[]>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly settings: VersionSettings;
+}
+
+/** A load balancer in front of several API servers is likely to show more than one of them in three. */
+const FIRST_READS = 3;
+const FIRST_RETRY_MS = 1_000;
+/** More API servers than any cluster has; a bound all the same. */
+const MAX_ADDRESSES = 16;
+/** Without the addresses a read is still worth something. */
+const ADDRESSES_LIMIT_MS = 5_000;
+
+/** The addresses in EndpointSlices; even one alone may be another server than the one that the kubeconfig leads to. */
+export function serverAddresses(slices: readonly EndpointSlice[]): readonly ServerAddress[] {
+  const found = slices.flatMap(({ endpoints, ports }) => {
+    const port = ports?.find(({ name }) => name === "https")?.port ?? ports?.[0]?.port;
+    if (port === undefined) return [];
+    return (endpoints ?? []).flatMap(({ addresses }) =>
+      addresses.map((address) => ({ address, port })),
+    );
+  });
+  return found.slice(0, MAX_ADDRESSES);
+}
+
+/** The addresses of the API servers, out of a cache of `apiServerEndpoints` once it is filled. */
+export function addressesFrom(
+  cache: Cache<EndpointSlice>,
+): () => Promise<readonly ServerAddress[]> {
+  return async () => {
+    await cache.synced;
+    return serverAddresses(cache.list());
+  };
+}
+
+/**
+ * Reads the version of the management cluster now and then, each time on a new connection and from each API server's
+ * own address where that can be reached, and keeps the minor that counts.
+ */
+export class VersionSource {
+  #state: VersionState = VERSION_UNKNOWN;
+  #cancel: () => void = () => undefined;
+  #isStopped = false;
+  #failures = 0;
+  #reading: Promise<void> | undefined;
+  readonly #listeners: (() => void)[] = [];
+  #markReady: () => void = () => undefined;
+  /** Resolves when a version was read; pending for as long as no API server answers. */
+  readonly ready: Promise<void>;
+
+  /** @param options What to read with, and how often. */
+  constructor(readonly options: VersionSourceOptions) {
+    this.ready = new Promise((resolve) => {
+      this.#markReady = resolve;
+    });
+  }
+
+  /** The minor that counts, 34 for 1.34; undefined until it was read. */
+  get minor(): number | undefined {
+    return this.#state.effective;
+  }
+
+  /** Calls back whenever the minor that counts has changed. */
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Starts to read, and goes on until `stop`. */
+  start(): void {
+    void this.refresh();
+  }
+
+  /** Reads now, besides the regular reads: an API server has just refused a value, say. Never rejects. */
+  refresh(): Promise<void> {
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined;
+      this.#schedule();
+    });
+    return this.#reading;
+  }
+
+  /** Ends the regular reads. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#cancel();
+  }
+
+  #schedule(): void {
+    this.#cancel();
+    if (this.#isStopped) return;
+    const { intervalMs } = this.options.settings;
+    // Until there is a version, nothing can be decided: no need to wait a whole interval.
+    const retryMs = Math.min(intervalMs, FIRST_RETRY_MS * 2 ** Math.min(this.#failures, 10));
+    this.#cancel = this.options.clock.after(this.minor === undefined ? retryMs : intervalMs, () => {
+      void this.refresh();
+    });
+  }
+
+  async #read(): Promise<void> {
+    const { reader, addresses, clock, settings, log } = this.options;
+    const count = this.minor === undefined ? FIRST_READS : 1;
+    const known = (await within(addresses(), { clock, limitMs: ADDRESSES_LIMIT_MS })) ?? [];
+    const results = await Promise.allSettled<VersionInfo>([
+      ...Array.from({ length: count }, () => reader.version({ fresh: true })),
+      ...known.map(({ address, port }) => reader.versionAt(address, port)),
+    ]);
+    const versions = results.flatMap((result) =>
+      result.status === "fulfilled" ? [result.value] : [],
+    );
+    const before = this.#state.effective;
+    this.#state = observeVersions(this.#state, { versions, atMs: clock.nowMs() }, settings);
+    const after = this.#state.effective;
+    this.#failures = versions.length === 0 ? this.#failures + 1 : 0;
+    log.debug({ asked: results.length, answered: versions.length, minor: after }, "version read");
+    if (after === before || after === undefined) return;
+    const from = before === undefined ? undefined : formatMinor(before);
+    log.info({ from, to: formatMinor(after) }, "the management cluster's version counts as");
+    this.#markReady();
+    for (const listener of this.#listeners) listener();
+  }
+}
