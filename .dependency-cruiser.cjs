@@ -29,7 +29,14 @@ module.exports = {
       to: { path: "^(capabilities/|pepr\\.ts)" },
     },
     {
-      name: "domain-is-at-the-bottom",
+      name: "api-is-at-the-bottom",
+      severity: "error",
+      comment: "The kinds are described without knowing who uses them.",
+      from: { path: "^lib/api/" },
+      to: { path: "^(lib/(domain|cluster)/|capabilities/|pepr\\.ts)" },
+    },
+    {
+      name: "domain-knows-no-io",
       severity: "error",
       comment: "The vocabulary knows no I/O.",
       from: { path: "^lib/(domain|api)/" },

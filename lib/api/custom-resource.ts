@@ -1,5 +1,5 @@
 import { Type, type TObject, type TProperties } from "@sinclair/typebox";
-import { GROUP, VERSION } from "../domain/names";
+import { GROUP, VERSION } from "./names";
 import { toOpenAPI, type ValidationRule } from "./schema";
 
 /** A column that `kubectl get` prints. */

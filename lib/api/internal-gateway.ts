@@ -1,5 +1,5 @@
 import { Type, type Static } from "@sinclair/typebox";
-import { INTERNAL_SERVICE, INTERNAL_TARGET_PORT } from "../domain/names";
+import { INTERNAL_SERVICE, INTERNAL_TARGET_PORT } from "./names";
 import type { KindDefinition } from "./custom-resource";
 import { Conditions, StringEnum, StringMap, type KubernetesSchemaOptions } from "./schema";
 import type { ObjectMeta } from "./object-meta";

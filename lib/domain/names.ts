@@ -1,7 +1,6 @@
-/** The API group of fairlead's own kinds. */
-export const GROUP = "fairlead.dev";
-export const VERSION = "v1alpha1";
-export const API_VERSION = `${GROUP}/${VERSION}`;
+import { GROUP } from "../api/names";
+
+export { API_VERSION, GROUP, INTERNAL_SERVICE, INTERNAL_TARGET_PORT, VERSION } from "../api/names";
 
 /** Labels that fairlead puts on everything it makes, so that it is found again and nothing else is touched. */
 export const LABEL_MANAGED_BY = "app.kubernetes.io/managed-by";
@@ -40,10 +39,6 @@ export const LABEL_NAMESPACE_NAME = "kubernetes.io/metadata.name";
 
 /** The ConfigMap that tells a control-plane namespace's Pods where to go. */
 export const ROUTE_CONFIG_MAP = "istio-internal-load-balancing";
-/** The default name of the internal Service in front of the gateway. */
-export const INTERNAL_SERVICE = "istio-ingressgateway-internal";
-/** The default port of the gateway that the network policy label names. */
-export const INTERNAL_TARGET_PORT = 9443;
 
 /** One field manager a capability, so that managedFields tell who wrote what. */
 export const FIELD_MANAGERS = {
