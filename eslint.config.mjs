@@ -10,7 +10,7 @@ const pureFiles = [
 ];
 
 export default tseslint.config(
-  { ignores: ["dist/", "node_modules/", "coverage/", "*.js", "*.mjs"] },
+  { ignores: ["dist/", "node_modules/", "coverage/", "*.js", "*.mjs", "*.cjs"] },
   ...tseslint.configs.strictTypeChecked,
   ...tseslint.configs.stylisticTypeChecked,
   {

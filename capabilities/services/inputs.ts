@@ -42,11 +42,6 @@ export function topologyOf(inputs: ServicesInputs, namespace: string): Topology 
   };
 }
 
-/** Whether everything is known. */
-export function areReady({ versions, zones, hostedAPIServers }: ServicesInputs): boolean {
-  return versions.minor !== undefined && zones.count !== undefined && hostedAPIServers.isSynced;
-}
-
 /** Resolves when everything is known. */
 export async function whenReady(inputs: ServicesInputs): Promise<void> {
   const { versions, zones, hostedAPIServers } = inputs;

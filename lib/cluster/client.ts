@@ -102,7 +102,7 @@ export class KubernetesClient {
     return { items, metadata: { resourceVersion } };
   }
 
-  /** Creates an object. An object of that name that exists already is an ApiError, see `isAlreadyExists`. */
+  /** Creates an object. An object of that name that exists already is an ApiError with reason AlreadyExists. */
   create<T extends KubernetesObject>(object: T, fieldManager: FieldManager): Promise<T> {
     return this.connection.send<T>({
       method: "POST",

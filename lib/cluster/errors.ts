@@ -25,8 +25,6 @@ const hasReason = (error: unknown, reason: string): boolean =>
 /** The object, or what holds it, does not exist. */
 export const isNotFound = (error: unknown): boolean =>
   error instanceof ApiError && error.options.status === 404;
-/** A create met an object of the same name. */
-export const isAlreadyExists = (error: unknown): boolean => hasReason(error, "AlreadyExists");
 /** A write's precondition no longer holds, or another field manager owns a field. */
 export const isConflict = (error: unknown): boolean => hasReason(error, "Conflict");
 /** RBAC or an admission plugin says no. */

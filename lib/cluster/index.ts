@@ -11,21 +11,12 @@ export {
 } from "./client";
 export { systemClock, type Clock } from "./clock";
 export { connectFromEnvironment, Connection } from "./connection";
-export {
-  ApiError,
-  TerminalError,
-  describeError,
-  isAlreadyExists,
-  isConflict,
-  isForbidden,
-  isInvalid,
-  isNotFound,
-} from "./errors";
+export { ApiError, describeError, isConflict, isForbidden, isInvalid, isNotFound } from "./errors";
 export { createEventRecorder, type EventRecorder, type EventText } from "./events";
 export { installDefinitions } from "./install";
 export { silentLogger, type Logger } from "./logger";
 export { createQueue, Queue, type Outcome, type QueueDepth, type QueueOptions } from "./queue";
-export { describeRef, type KindRef, type ObjectRef } from "./resources";
+export type { KindRef, ObjectRef } from "./resources";
 export {
   openHostedAPIServers,
   openWatchCaches,

@@ -47,8 +47,3 @@ export function collectionPath({ apiVersion, kind }: KindRef, namespace?: string
 export function objectPath(ref: ObjectRef): string {
   return `${collectionPath(ref, ref.namespace)}/${encodeURIComponent(ref.name)}`;
 }
-
-/** `kind namespace/name`, as people write it. */
-export function describeRef({ kind, namespace, name }: ObjectRef): string {
-  return `${kind} ${namespace === undefined ? "" : `${namespace}/`}${name}`;
-}

@@ -26,16 +26,11 @@ export const ANNOTATION_DISABLE_L7 = `${GROUP}/disable-l7`;
 /** Gardener's way to say the same. */
 export const ANNOTATION_DISABLE_ISTIO_TLS_TERMINATION =
   "shoot.gardener.cloud/disable-istio-tls-termination";
-/** On a HostedAPIServer: delete without waiting for routed Pods. */
-export const ANNOTATION_FORCE_DELETE = `${GROUP}/force-delete`;
-
 export const FINALIZER_EXPOSURE = `${GROUP}/exposure`;
 export const FINALIZER_CREDENTIALS = `${GROUP}/credentials`;
 
 /** Kubernetes' well-known label for the zone of a Node. */
 export const LABEL_ZONE = "topology.kubernetes.io/zone";
-/** Every Namespace carries its own name under this label. */
-export const LABEL_NAMESPACE_NAME = "kubernetes.io/metadata.name";
 
 /** The ConfigMap that tells a control-plane namespace's Pods where to go. */
 export const ROUTE_CONFIG_MAP = "istio-internal-load-balancing";

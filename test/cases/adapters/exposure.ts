@@ -10,8 +10,19 @@ import type { CaseAdapter, Given } from "../runner";
 
 const DEFAULT_NOW = "2026-11-21T12:00:00Z";
 
-function ofKind<T extends KubernetesObject>({ objects }: Given, kind: string): readonly T[] {
-  return objects.filter((object) => object.kind === kind) as unknown as readonly T[];
+function ofKind({ objects }: Given, kind: string): readonly KubernetesObject[] {
+  return objects.filter((object) => object.kind === kind);
+}
+
+const servers = (given: Given): readonly HostedAPIServer[] =>
+  ofKind(given, "HostedAPIServer") as readonly HostedAPIServer[];
+const services = (given: Given): readonly GatewayService[] =>
+  ofKind(given, "Service") as readonly GatewayService[];
+const endpointSlices = (given: Given): readonly EndpointSlice[] =>
+  ofKind(given, "EndpointSlice") as readonly EndpointSlice[];
+
+function parseNow({ world }: Given): number {
+  return Date.parse(typeof world.now === "string" ? world.now : DEFAULT_NOW);
 }
 
 function selects(gateway: InternalGateway, pod: KubernetesObject): boolean {
@@ -28,19 +39,19 @@ function runGateway(given: Given, gateway: InternalGateway): unknown {
   );
   return planGateway({
     gateway,
-    services: ofKind<GatewayService>(given, "Service").filter(own),
-    endpointSlices: ofKind<EndpointSlice>(given, "EndpointSlice").filter(
+    services: services(given).filter(own),
+    endpointSlices: endpointSlices(given).filter(
       (slice) =>
         own(slice) &&
         slice.metadata.labels?.["kubernetes.io/service-name"] === serviceNameOf(gateway),
     ),
     pods: ofKind(given, "Pod").filter((pod) => selects(gateway, pod)),
-    attached: ofKind<HostedAPIServer>(given, "HostedAPIServer").filter(
+    attached: servers(given).filter(
       ({ status }) =>
         status?.gatewayRef?.namespace === namespace && status.gatewayRef.name === name,
     ).length,
     terminating: namespaceObject?.metadata.deletionTimestamp !== undefined,
-    nowMs: Date.parse(String(given.world["now"] ?? DEFAULT_NOW)),
+    nowMs: parseNow(given),
   });
 }
 

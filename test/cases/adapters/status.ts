@@ -8,9 +8,9 @@ export const adapter: CaseAdapter = {
   kinds: [],
   worldKeys: [],
   run(_given, when) {
-    const hapi = when as HostedAPIServer;
-    if (hapi.kind !== "HostedAPIServer")
+    if ((when as { kind?: string }).kind !== "HostedAPIServer") {
       throw new Error("when.yaml: the subject is a HostedAPIServer.");
-    return decideReady(hapi);
+    }
+    return decideReady(when as HostedAPIServer);
   },
 };

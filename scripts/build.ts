@@ -1,0 +1,45 @@
+import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+import execa from "execa";
+
+/** A module travels in a Secret, whose limit is 1 MiB, compressed and in base64; this leaves room to grow. */
+const BUDGET_BYTES = 400 * 1024;
+
+const MODULE = "dist/pepr-fairlead.js";
+const MANIFEST = "dist/pepr-module-fairlead.yaml";
+
+class BuildError extends Error {}
+
+async function run(command: string, args: readonly string[]): Promise<void> {
+  const result = await execa(command, args, { preferLocal: true, reject: false, all: true });
+  if (result.exitCode !== 0) throw new BuildError(`${command} failed:\n${result.all}`);
+}
+
+/** The size that counts: what the Secret holds. */
+function packedBytes(path: string): number {
+  return Buffer.byteLength(gzipSync(readFileSync(path)).toString("base64"));
+}
+
+async function build(): Promise<void> {
+  rmSync("dist", { recursive: true, force: true });
+  // pepr build ends with exit code 0 after a type error, and without a manifest.
+  await run("tsc", ["--noEmit", "-p", "tsconfig.json"]);
+  await run("pepr", ["build"]);
+  for (const path of [MODULE, MANIFEST]) {
+    if (!existsSync(path)) throw new BuildError(`pepr build made no ${path}`);
+  }
+  const packed = packedBytes(MODULE);
+  const kib = (bytes: number): string => `${(bytes / 1024).toFixed(0)} KiB`;
+  if (packed > BUDGET_BYTES) {
+    throw new BuildError(
+      `${MODULE} takes ${kib(packed)} of its Secret, over its budget of ${kib(BUDGET_BYTES)}`,
+    );
+  }
+  console.log(`${MODULE}: ${kib(statSync(MODULE).size)}, ${kib(packed)} in its Secret`);
+  console.log(MANIFEST);
+}
+
+build().catch((error: unknown) => {
+  console.error(error instanceof BuildError ? error.message : error);
+  process.exitCode = 1;
+});

@@ -1,0 +1,98 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import execa from "execa";
+import { kubernetesVersionsUnderTest, LARGE_CASES_VERSION } from "../test/e2e/versions";
+
+/** The part of jest's JSON report that is added up. */
+interface Report {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+  readonly numFailedTestSuites: number;
+  readonly testResults: readonly {
+    readonly status: string;
+    readonly assertionResults: readonly unknown[];
+  }[];
+}
+
+interface Totals {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+const seconds = (sinceMs: number): string => `${((Date.now() - sinceMs) / 1000).toFixed(0)} s`;
+
+async function stage<T>(name: string, run: () => Promise<T>): Promise<T> {
+  const startedMs = Date.now();
+  console.log(`=== ${name}`);
+  const result = await run();
+  console.log(`=== ${name}: ${seconds(startedMs)}`);
+  return result;
+}
+
+/** Runs a jest project; a file that can't be loaded counts as a failed test. */
+async function jest(project: string, directory: string): Promise<Totals> {
+  const file = join(directory, `${project}.json`);
+  await execa("jest", ["--selectProjects", project, "--json", "--outputFile", file, "--silent"], {
+    preferLocal: true,
+    reject: false,
+    stdout: "ignore",
+    stderr: "inherit",
+  });
+  const report = JSON.parse(readFileSync(file, "utf8")) as Report;
+  const broken = report.testResults.filter(
+    ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
+  );
+  return {
+    passed: report.numPassedTests,
+    failed: report.numFailedTests + broken.length,
+    skipped: report.numPendingTests,
+  };
+}
+
+/** Finds or builds the programs of the embedded clusters; the unit tests run meanwhile. */
+async function prepareClusters(): Promise<void> {
+  const run = (args: readonly string[]) =>
+    execa("tsx", ["test/cluster/main.ts", "build", ...args], {
+      preferLocal: true,
+      stdio: "inherit",
+    });
+  await run([LARGE_CASES_VERSION, "--with", "kube-controller-manager"]);
+  await run(kubernetesVersionsUnderTest());
+}
+
+const add = (a: Totals, b: Totals): Totals => ({
+  passed: a.passed + b.passed,
+  failed: a.failed + b.failed,
+  skipped: a.skipped + b.skipped,
+});
+
+async function main(): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), "fairlead-test-"));
+  try {
+    console.log(
+      `Kubernetes: ${kubernetesVersionsUnderTest().join(", ")} (FAIRLEAD_K8S=… chooses others)`,
+    );
+    const [unit] = await Promise.all([
+      stage("unit tests and declarative cases", () => jest("unit", directory)),
+      stage("programs of the embedded clusters", prepareClusters),
+    ]);
+    await stage("build", () =>
+      execa("tsx", ["scripts/build.ts"], { preferLocal: true, stdio: "inherit" }),
+    );
+    const e2e = await stage("end-to-end tests", () => jest("e2e", directory));
+    const { passed, failed, skipped } = add(unit, e2e);
+    const tail = skipped > 0 ? `, ${skipped} skipped` : "";
+    console.log(`${passed} passed, ${failed} failed${tail}`);
+    process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+});
