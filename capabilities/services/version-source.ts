@@ -43,10 +43,20 @@ export interface VersionSourceOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly settings: VersionSettings;
+  /** From 0 to 1, for jitter; Math.random unless given. */
+  readonly random?: () => number;
 }
 
-/** A load balancer in front of several API servers is likely to show more than one of them in three. */
-const FIRST_READS = 3;
+/**
+ * Connections a look. One after the other, since a balancer that goes round would lead several at once, beside another
+ * client's, to the same server; more at first, since the first look counts at once.
+ */
+const READS = 3;
+const FIRST_READS = 8;
+/** Nobody answers: more connections would only make the look longer. */
+const MAX_FAILED_READS = 2;
+/** So that two processes do not ask in step for ever. */
+const JITTER = 0.2;
 const FIRST_RETRY_MS = 1_000;
 /** More API servers than any cluster has; a bound all the same. */
 const MAX_ADDRESSES = 16;
@@ -130,7 +140,8 @@ export class VersionSource {
   #schedule(): void {
     this.#cancel();
     if (this.#isStopped) return;
-    const { intervalMs } = this.options.settings;
+    const { settings, random = Math.random } = this.options;
+    const intervalMs = settings.intervalMs * (1 + JITTER * (2 * random() - 1));
     // Until there is a version, nothing can be decided: no need to wait a whole interval.
     const retryMs = Math.min(intervalMs, FIRST_RETRY_MS * 2 ** Math.min(this.#failures, 10));
     this.#cancel = this.options.clock.after(this.minor === undefined ? retryMs : intervalMs, () => {
@@ -139,25 +150,40 @@ export class VersionSource {
   }
 
   async #read(): Promise<void> {
-    const { reader, addresses, clock, settings, log } = this.options;
-    const count = this.minor === undefined ? FIRST_READS : 1;
-    const known = (await within(addresses(), { clock, limitMs: ADDRESSES_LIMIT_MS })) ?? [];
-    const results = await Promise.allSettled<VersionInfo>([
-      ...Array.from({ length: count }, () => reader.version({ fresh: true })),
-      ...known.map(({ address, port }) => reader.versionAt(address, port)),
-    ]);
-    const versions = results.flatMap((result) =>
-      result.status === "fulfilled" ? [result.value] : [],
-    );
+    const { clock, settings, log } = this.options;
+    const versions = await this.#ask();
     const before = this.#state.effective;
     this.#state = observeVersions(this.#state, { versions, atMs: clock.nowMs() }, settings);
     const after = this.#state.effective;
     this.#failures = versions.length === 0 ? this.#failures + 1 : 0;
-    log.debug({ asked: results.length, answered: versions.length, minor: after }, "version read");
+    log.debug({ answered: versions.length, minor: after }, "version read");
     if (after === before || after === undefined) return;
     const from = before === undefined ? undefined : formatMinor(before);
     log.info({ from, to: formatMinor(after) }, "the management cluster's version counts as");
     this.#markReady();
     for (const listener of this.#listeners) listener();
+  }
+
+  async #ask(): Promise<readonly VersionInfo[]> {
+    const { reader, addresses, clock } = this.options;
+    const known = (await within(addresses(), { clock, limitMs: ADDRESSES_LIMIT_MS })) ?? [];
+    const direct = Promise.allSettled<VersionInfo>(
+      known.map(({ address, port }) => reader.versionAt(address, port)),
+    );
+    const versions: VersionInfo[] = [];
+    const count = this.minor === undefined ? FIRST_READS : READS;
+    for (let failed = 0, read = 0; read < count && failed < MAX_FAILED_READS; read += 1) {
+      try {
+        versions.push(await reader.version({ fresh: true }));
+      } catch {
+        // Nothing was learned; whether anything was is what the caller looks at.
+        failed += 1;
+      }
+    }
+    const answers = await direct;
+    return [
+      ...versions,
+      ...answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : [])),
+    ];
   }
 }

@@ -1,0 +1,175 @@
+import type { HostedAPIServer, PartialObjectMetadata } from "../../lib/api";
+import type { KubernetesClient, Logger, ObjectRef } from "../../lib/cluster";
+import {
+  ANNOTATION_SUPERSEDED_AT,
+  FIELD_MANAGERS,
+  FINALIZER_CREDENTIALS,
+} from "../../lib/domain/names";
+import { keyOf } from "../../lib/domain/keys";
+import { issueClientCertificate } from "./issue";
+import type { SettleAction } from "./plan";
+import type { CredentialsStatus } from "./report";
+import { toManifest, type DesiredSecret, type Owner } from "./secrets";
+import type { Secret } from "./sources";
+import type { ApplyAction } from "./wishes";
+
+/** What writes go through. */
+export interface ExecuteContext {
+  readonly client: KubernetesClient;
+  readonly log: Logger;
+}
+
+const fieldManager = FIELD_MANAGERS.credentials;
+
+const refOfSecret = ({ metadata }: PartialObjectMetadata): ObjectRef => ({
+  apiVersion: "v1",
+  kind: "Secret",
+  namespace: metadata.namespace ?? "",
+  name: metadata.name,
+});
+
+function refOfHapi({ apiVersion, kind, metadata }: HostedAPIServer): ObjectRef {
+  return { apiVersion, kind, namespace: metadata.namespace ?? "", name: metadata.name };
+}
+
+async function valuesOf({ content }: DesiredSecret): Promise<Readonly<Record<string, string>>> {
+  if (content.kind === "known") return content.values;
+  const issued = await issueClientCertificate(content.request);
+  const { certificatePem: cert, privateKeyPem: key } = issued;
+  return { cert, key, cacert: content.bundle.pem };
+}
+
+/** Another version of a Secret that is there already, and only if it still is the one that was read. */
+function replacement(manifest: Secret, { metadata }: Secret): Secret {
+  const { [ANNOTATION_SUPERSEDED_AT]: _mark, ...annotations } = metadata.annotations ?? {};
+  return {
+    ...manifest,
+    metadata: {
+      ...manifest.metadata,
+      annotations,
+      labels: { ...metadata.labels, ...manifest.metadata.labels },
+      ...(metadata.uid === undefined ? {} : { uid: metadata.uid }),
+      ...(metadata.resourceVersion === undefined
+        ? {}
+        : { resourceVersion: metadata.resourceVersion }),
+    },
+  };
+}
+
+function preconditionsOf({ metadata }: PartialObjectMetadata): {
+  uid?: string;
+  resourceVersion?: string;
+} {
+  const { uid, resourceVersion } = metadata;
+  return {
+    ...(uid === undefined ? {} : { uid }),
+    ...(resourceVersion === undefined ? {} : { resourceVersion }),
+  };
+}
+
+async function setFinalizers(
+  { client }: ExecuteContext,
+  hapi: HostedAPIServer,
+  finalizers: readonly string[],
+): Promise<HostedAPIServer> {
+  const { resourceVersion, uid } = hapi.metadata;
+  const patch = { metadata: { resourceVersion, uid, finalizers } };
+  return client.patch<HostedAPIServer>(refOfHapi(hapi), patch, { type: "merge", fieldManager });
+}
+
+async function annotate(
+  { client }: ExecuteContext,
+  secret: PartialObjectMetadata,
+  since: string | null,
+): Promise<void> {
+  const { resourceVersion, uid } = secret.metadata;
+  const annotations = { [ANNOTATION_SUPERSEDED_AT]: since };
+  const patch = { metadata: { resourceVersion, uid, annotations } };
+  await client.patch(refOfSecret(secret), patch, { type: "merge", fieldManager });
+}
+
+/**
+ * Carries out a write that makes a Secret as it should be.
+ * @returns the HostedAPIServer as it is then.
+ * @throws ApiError where the API server refuses; AlreadyExists and Conflict are mended by planning again.
+ */
+export async function applyAction(
+  context: ExecuteContext,
+  action: ApplyAction,
+  owner: Owner,
+): Promise<HostedAPIServer> {
+  const { client, log } = context;
+  const { hapi } = owner;
+  if (action.kind === "add-finalizer") {
+    const finalizers = [...(hapi.metadata.finalizers ?? []), FINALIZER_CREDENTIALS];
+    return setFinalizers(context, hapi, finalizers);
+  }
+  const { namespace, name } = action.secret;
+  log.info({ key: keyOf(hapi), action: action.kind, secret: `${namespace}/${name}` }, "write");
+  if (action.kind === "unmark") {
+    await annotate(context, action.existing, null);
+    return hapi;
+  }
+  const manifest = toManifest(action.secret, owner, await valuesOf(action.secret));
+  if (action.kind === "replace") {
+    await client.replace(replacement(manifest, action.existing), fieldManager);
+    return hapi;
+  }
+  if (action.kind === "recreate") {
+    await client.delete(refOfSecret(action.existing), preconditionsOf(action.existing));
+  }
+  await client.create(manifest, fieldManager);
+  return hapi;
+}
+
+/**
+ * Carries out a write that follows the status.
+ * @throws ApiError where the API server refuses.
+ */
+export async function settleAction(
+  context: ExecuteContext,
+  action: SettleAction,
+  hapi: HostedAPIServer,
+): Promise<void> {
+  if (action.kind === "remove-finalizer") {
+    const { finalizers = [] } = hapi.metadata;
+    await setFinalizers(
+      context,
+      hapi,
+      finalizers.filter((finalizer) => finalizer !== FINALIZER_CREDENTIALS),
+    );
+    return;
+  }
+  const { namespace, name } = action.secret.metadata;
+  const secret = `${namespace ?? ""}/${name}`;
+  context.log.info({ key: keyOf(hapi), action: action.kind, secret }, "write");
+  if (action.kind === "mark-superseded") await annotate(context, action.secret, action.since);
+  else await deleteSecret(context.client, action.secret);
+}
+
+/** Deletes a Secret if it is still the one that was looked at. */
+export async function deleteSecret(
+  client: KubernetesClient,
+  secret: PartialObjectMetadata,
+): Promise<void> {
+  await client.delete(refOfSecret(secret), preconditionsOf(secret));
+}
+
+/** Writes the part of the status that is this capability's, as a whole: what is left out goes. */
+export async function writeStatus(
+  { client }: ExecuteContext,
+  hapi: HostedAPIServer,
+  status: CredentialsStatus,
+): Promise<void> {
+  const { apiVersion, kind, metadata } = hapi;
+  const { name, namespace, uid } = metadata;
+  const identity = {
+    name,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(uid === undefined ? {} : { uid }),
+  };
+  await client.apply(
+    { apiVersion, kind, metadata: identity, status },
+    { fieldManager, force: true, subresource: "status" },
+  );
+}

@@ -1,0 +1,411 @@
+import type {
+  HostedAPIServer,
+  InternalGateway,
+  KubernetesObject,
+  PartialObjectMetadata,
+} from "../../lib/api";
+import {
+  createQueue,
+  describeError,
+  isForbidden,
+  isInvalid,
+  isNotFound,
+  type Cache,
+  type Change,
+  type Clock,
+  type EventRecorder,
+  type KubernetesClient,
+  type Logger,
+  type Outcome,
+  type Queue,
+} from "../../lib/cluster";
+import { findCondition, stampCondition } from "../../lib/domain/conditions";
+import { keyOf, splitKey } from "../../lib/domain/keys";
+import { API_VERSION } from "../../lib/domain/names";
+import { decideAcceptance, refOfGateway, type Acceptance, type AcceptanceWorld } from "./accept";
+import { applyAction, deleteSecret, settleAction, writeStatus } from "./execute";
+import { ClaimIndex } from "./index-of-claims";
+import { namesToRead, readSecrets, readSources, wishedNames, type SecretName } from "./observe";
+import { DEFAULT_SETTINGS, type CredentialsSettings, type Observed } from "./observed";
+import { decidePhase } from "./phase";
+import { planCredentials, type CredentialsPlan } from "./plan";
+import { ownStatus, type CredentialsStatus } from "./report";
+import { resolve } from "./resolve";
+import { sourceKey, sourceRefs, type Sources } from "./sources";
+import { decideSweep } from "./sweep";
+import { DerivedIndex, WatchIndex, type Watched } from "./watch-index";
+import { makeWishes } from "./wishes";
+
+export type { CredentialsSettings } from "./observed";
+
+/** What is watched: metadata alone of Namespaces, Secrets and ConfigMaps. */
+export interface CredentialsCaches {
+  readonly hostedAPIServers: Cache<HostedAPIServer>;
+  readonly internalGateways: Cache<InternalGateway>;
+  readonly namespaces: Cache<PartialObjectMetadata>;
+  readonly secrets: Cache<PartialObjectMetadata>;
+  readonly configMaps: Cache<PartialObjectMetadata>;
+}
+
+/** Which Secrets (`namespace/name`) the gateway's configuration refers to. */
+export interface CredentialReferences {
+  /** The references in the configuration that was made for a HostedAPIServer. */
+  of(key: string): ReadonlySet<string>;
+  /** Calls back with the key of a HostedAPIServer whose references changed. */
+  onChange(listener: (key: string) => void): void;
+}
+
+/** What the controller works with. */
+export interface CredentialsContext {
+  readonly client: KubernetesClient;
+  readonly caches: CredentialsCaches;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly events: EventRecorder;
+  readonly settings?: Partial<CredentialsSettings>;
+  /** Absent: nothing refers to the Secrets but status. */
+  readonly references?: CredentialReferences;
+  /** Called when a HostedAPIServer has come to rest: for metrics and measurements. */
+  readonly onSettled?: (key: string, plan: SettledPlan) => void;
+}
+
+/** A plan that brought a HostedAPIServer to rest. */
+export type SettledPlan = Extract<CredentialsPlan, { step: "settle" }>;
+
+/** The capability at work. */
+export interface CredentialsController {
+  readonly queue: Queue;
+  /** Starts to work once every cache is in. */
+  start(): Promise<void>;
+  stop(): void;
+}
+
+interface Rest {
+  readonly versions: string;
+  readonly nextAtMs: number | undefined;
+}
+
+/** Each round makes what the one before found missing; two are enough unless somebody else writes too. */
+const MAX_ROUNDS = 4;
+const FULL_PASS_MS = 600_000;
+const CACHE_LAG_MS = 1_000;
+const NO_REFERENCES: ReadonlySet<string> = new Set();
+
+/** What of a gateway matters: not how many are attached, which changes with each of them. */
+function gatewayFacts({ metadata, spec, status }: InternalGateway): string {
+  const accepted = findCondition(status?.conditions, "Accepted");
+  return JSON.stringify([
+    metadata.uid,
+    metadata.deletionTimestamp,
+    spec,
+    accepted?.status,
+    accepted?.reason,
+    accepted?.message,
+  ]);
+}
+
+function namespaceFacts({ metadata }: PartialObjectMetadata): string {
+  const { uid, deletionTimestamp, labels, annotations } = metadata;
+  return JSON.stringify([uid, deletionTimestamp, labels, annotations]);
+}
+
+function isNews<T>({ kind, object, previous }: Change<T>, facts: (object: T) => string): boolean {
+  return kind !== "updated" || previous === undefined || facts(previous) !== facts(object);
+}
+
+class Credentials implements CredentialsController {
+  readonly queue: Queue;
+  readonly #claims = new ClaimIndex();
+  readonly #watches = new WatchIndex();
+  readonly #derived = new DerivedIndex();
+  /** What each key was at rest with: while nothing of it changes, nothing is read. */
+  readonly #rest = new Map<string, Rest>();
+  readonly #settings: CredentialsSettings;
+  readonly #world: AcceptanceWorld;
+  #started = false;
+  #cancelFullPass: () => void = () => undefined;
+
+  constructor(private readonly context: CredentialsContext) {
+    const { caches, clock, log } = context;
+    this.#settings = { ...DEFAULT_SETTINGS, ...context.settings };
+    this.queue = createQueue({
+      name: "credentials",
+      clock,
+      log,
+      reconcile: (key) => this.#reconcile(key),
+    });
+    this.#world = {
+      gateway: ({ namespace, name }) => caches.internalGateways.get(name, namespace),
+      gateways: () => caches.internalGateways.list(),
+      namespace: (name) => caches.namespaces.get(name),
+      withHost: (host) => this.#claims.withHost(host),
+      inNamespace: (namespace) => this.#claims.inNamespace(namespace),
+    };
+    this.#listen();
+  }
+
+  async start(): Promise<void> {
+    const { hostedAPIServers, internalGateways, namespaces, secrets, configMaps } =
+      this.context.caches;
+    const all = [hostedAPIServers, internalGateways, namespaces, secrets, configMaps];
+    await Promise.all(all.map(({ synced }) => synced));
+    // What the caches held before this object listened.
+    for (const hapi of hostedAPIServers.list()) this.#claims.put(hapi);
+    for (const secret of secrets.list()) this.#derived.put(secret);
+    this.#started = true;
+    this.#fullPass();
+  }
+
+  stop(): void {
+    this.#cancelFullPass();
+    this.queue.stop();
+  }
+
+  /** Everything once: a lost event is found, and so are Secrets whose HostedAPIServer went while nobody watched. */
+  #fullPass(): void {
+    const keys = this.context.caches.hostedAPIServers.list().map(keyOf);
+    this.#enqueue([...keys, ...this.#derived.keys()]);
+    this.#cancelFullPass = this.context.clock.after(FULL_PASS_MS, () => {
+      this.#fullPass();
+    });
+  }
+
+  #enqueue(keys: Iterable<string>): void {
+    if (!this.#started) return;
+    for (const key of new Set(keys)) this.queue.add(key);
+  }
+
+  #listen(): void {
+    const { caches, references } = this.context;
+    caches.hostedAPIServers.onChange(({ kind, object }) => {
+      const key = keyOf(object);
+      this.#enqueue(kind === "deleted" ? this.#claims.remove(key) : this.#claims.put(object));
+    });
+    caches.internalGateways.onChange((change) => {
+      if (!isNews(change, gatewayFacts)) return;
+      this.#enqueue(this.#claims.affectedByGateway(refOfGateway(change.object)));
+    });
+    caches.namespaces.onChange((change) => {
+      if (isNews(change, namespaceFacts)) this.#namespaceChanged(change.object.metadata.name);
+    });
+    caches.secrets.onChange(({ kind, object, previous }) => {
+      const keys =
+        kind === "deleted"
+          ? this.#derived.remove(previous ?? object)
+          : this.#derived.put(object, previous);
+      this.#enqueue([...keys, ...this.#watches.keysOf(watchedName("Secret", object))]);
+    });
+    caches.configMaps.onChange(({ object }) => {
+      this.#enqueue(this.#watches.keysOf(watchedName("ConfigMap", object)));
+    });
+    references?.onChange((key) => {
+      this.#enqueue([key]);
+    });
+  }
+
+  #namespaceChanged(name: string): void {
+    const gateways = this.context.caches.internalGateways.list(name);
+    const users = gateways.flatMap((gateway) => [
+      ...this.#claims.affectedByGateway(refOfGateway(gateway)),
+    ]);
+    this.#enqueue([...this.#claims.affectedByNamespace(name), ...users]);
+  }
+
+  async #reconcile(key: string): Promise<Outcome> {
+    const hapi = this.#claims.get(key);
+    if (hapi === undefined) return this.#sweep(key);
+    const { clock } = this.context;
+    const acceptance = decideAcceptance(hapi, this.#world);
+    const sources = sourceRefs(hapi).map(sourceKey);
+    // From before anything is read on: a change in the meantime is another run.
+    this.#watches.set(key, new Set([...sources, ...this.#watches.watchedBy(key)]));
+    const versions = this.#versionsOf(hapi, acceptance);
+    const rest = this.#rest.get(key);
+    const isDue = rest?.nextAtMs !== undefined && clock.nowMs() >= rest.nextAtMs;
+    if (rest === undefined || rest.versions !== versions || isDue) {
+      this.#rest.delete(key);
+      const { plan, wished } = await this.#converge(hapi, acceptance);
+      this.#watches.set(key, new Set([...sources, ...this.#unmarked(key, wished)]));
+      this.#rest.set(key, { versions, nextAtMs: plan.nextAtMs });
+      this.context.onSettled?.(key, plan);
+    }
+    const nextAtMs = this.#rest.get(key)?.nextAtMs;
+    if (nextAtMs === undefined) return { kind: "done" };
+    return { kind: "again", afterMs: Math.max(1, nextAtMs - clock.nowMs()) };
+  }
+
+  /** Everything that a plan depends on, as the caches have it; equal versions mean an equal plan. */
+  #versionsOf(hapi: HostedAPIServer, acceptance: Acceptance): string {
+    const { caches } = this.context;
+    const { uid, generation, deletionTimestamp, finalizers } = hapi.metadata;
+    const key = keyOf(hapi);
+    const versionOf = (object: KubernetesObject | undefined): string | undefined =>
+      object?.metadata.resourceVersion;
+    const gateway = acceptance.accepted ? refOfGateway(acceptance.gateway) : undefined;
+    const target = (gateway ?? hapi.status?.gatewayRef)?.namespace ?? "";
+    return JSON.stringify([
+      [uid, generation, deletionTimestamp, finalizers, ownStatus(hapi)],
+      acceptance.accepted ? gateway : acceptance,
+      [hapi.metadata.namespace ?? "", target].map((name) => {
+        const metadata = caches.namespaces.get(name)?.metadata;
+        return [metadata?.uid, metadata?.deletionTimestamp];
+      }),
+      this.#watches.watchedBy(key).map((watched) => {
+        const [kind, namespace, name = ""] = watched.split("/");
+        const cache = kind === "Secret" ? caches.secrets : caches.configMaps;
+        return [watched, versionOf(cache.get(name, namespace))];
+      }),
+      this.#derived.of(key).map((secret) => [secret.metadata.name, versionOf(secret)]),
+      [...this.#referencesOf(key)].sort(),
+    ]);
+  }
+
+  /** Names of Secrets that are wished for and bear no label of this key's: what stands there is somebody else's. */
+  #unmarked(key: string, wished: readonly SecretName[]): readonly Watched[] {
+    const marked = new Set(this.#derived.of(key).map((secret) => watchedName("Secret", secret)));
+    return wished
+      .map((name) => sourceKey({ kind: "Secret", ...name }))
+      .filter((name) => !marked.has(name));
+  }
+
+  #referencesOf(key: string): ReadonlySet<string> {
+    return this.context.references?.of(key) ?? NO_REFERENCES;
+  }
+
+  async #converge(
+    first: HostedAPIServer,
+    acceptance: Acceptance,
+  ): Promise<{ plan: SettledPlan; wished: readonly SecretName[] }> {
+    const { client } = this.context;
+    const isGoing = first.metadata.deletionTimestamp !== undefined;
+    const sources: Sources = isGoing ? new Map() : await readSources(client, first);
+    let hapi = first;
+    for (let round = 0; round < MAX_ROUNDS; round += 1) {
+      const { observed, wished } = await this.#observe(hapi, acceptance, sources);
+      const plan = planCredentials(observed);
+      if (plan.step === "settle") {
+        await this.#settle(hapi, plan);
+        return { plan, wished };
+      }
+      hapi = await this.#apply(observed, plan);
+    }
+    throw new Error("somebody else keeps writing the same Secrets");
+  }
+
+  async #observe(
+    hapi: HostedAPIServer,
+    acceptance: Acceptance,
+    sources: Sources,
+  ): Promise<{ observed: Observed; wished: readonly SecretName[] }> {
+    const { client, caches, clock } = this.context;
+    const key = keyOf(hapi);
+    const nowMs = clock.nowMs();
+    const base: Observed = {
+      nowMs,
+      hapi,
+      acceptance,
+      resolution: resolve({ hapi, sources, nowMs }),
+      namespace: caches.namespaces.get(hapi.metadata.namespace ?? ""),
+      namespaceNamed: (name) => caches.namespaces.get(name),
+      secrets: [],
+      references: this.#referencesOf(key),
+      settings: this.#settings,
+    };
+    const isGoing = hapi.metadata.deletionTimestamp !== undefined;
+    const phase = decidePhase(base);
+    const wished =
+      phase.kind === "sync" && !isGoing
+        ? wishedNames(makeWishes(base, phase.gatewayRef.namespace))
+        : [];
+    const marked = this.#derived.of(key);
+    const names = namesToRead(hapi, marked, wished);
+    return { observed: { ...base, secrets: await readSecrets(client, names, marked) }, wished };
+  }
+
+  async #apply(
+    observed: Observed,
+    plan: Extract<CredentialsPlan, { step: "apply" }>,
+  ): Promise<HostedAPIServer> {
+    let { hapi } = observed;
+    try {
+      for (const action of plan.actions) {
+        const owner = { hapi, namespace: observed.namespace?.metadata };
+        hapi = await applyAction(this.context, action, owner);
+      }
+    } catch (error) {
+      if (isForbidden(error) || isInvalid(error)) await this.#reportRefusal(hapi, error);
+      throw error;
+    }
+    return hapi;
+  }
+
+  /** What the API server does not let happen is said where its owner looks; the queue tries again all the same. */
+  async #reportRefusal(hapi: HostedAPIServer, error: unknown): Promise<void> {
+    const before = ownStatus(hapi);
+    const context = {
+      current: before.conditions,
+      generation: hapi.metadata.generation,
+      nowMs: this.context.clock.nowMs(),
+    };
+    const condition = stampCondition(
+      {
+        type: "CredentialsSynced",
+        status: "False",
+        reason: "WriteRefused",
+        message: `The API server refuses a write: ${describeError(error)}`,
+      },
+      context,
+    );
+    const after: CredentialsStatus = {
+      ...before,
+      conditions: [...before.conditions.filter(({ type }) => type !== condition.type), condition],
+    };
+    const current = findCondition(before.conditions, condition.type);
+    if (JSON.stringify(current) !== JSON.stringify(condition)) {
+      await writeStatus(this.context, hapi, after);
+    }
+  }
+
+  async #settle(hapi: HostedAPIServer, plan: SettledPlan): Promise<void> {
+    const { events } = this.context;
+    try {
+      if (plan.status !== undefined) await writeStatus(this.context, hapi, plan.status);
+      for (const event of plan.events) events.event(hapi, event);
+      for (const action of plan.actions) await settleAction(this.context, action, hapi);
+    } catch (error) {
+      // The object went meanwhile; its event brings the rest.
+      if (!isNotFound(error)) throw error;
+    }
+  }
+
+  /** Secrets of a HostedAPIServer that does not exist: nobody's plan will ever find them. */
+  async #sweep(key: string): Promise<Outcome> {
+    this.#rest.delete(key);
+    this.#watches.set(key, new Set());
+    const orphans = this.#derived
+      .of(key)
+      .filter((secret) => decideSweep(secret, () => false).kind === "delete");
+    if (orphans.length === 0) return { kind: "done" };
+    const { client, log } = this.context;
+    const ref = { apiVersion: API_VERSION, kind: "HostedAPIServer", ...splitKey(key) };
+    // The cache may lag behind one that was just made.
+    if ((await client.get(ref)) !== undefined) return { kind: "again", afterMs: CACHE_LAG_MS };
+    for (const secret of orphans) {
+      log.info({ key, secret: keyOf(secret) }, "sweep");
+      await deleteSecret(client, secret);
+    }
+    return { kind: "done" };
+  }
+}
+
+function watchedName(kind: "Secret" | "ConfigMap", { metadata }: KubernetesObject): Watched {
+  return sourceKey({ kind, namespace: metadata.namespace ?? "", name: metadata.name });
+}
+
+/**
+ * Copies certificates and CAs of hosted API servers to their gateways' namespaces and keeps them in line. Construction
+ * does no I/O; `start` does.
+ */
+export function credentialsController(context: CredentialsContext): CredentialsController {
+  return new Credentials(context);
+}
