@@ -8,7 +8,6 @@ export { connectCluster } from "./existing";
 export type { ConnectOptions } from "./existing";
 export type { Etcd } from "./etcd";
 export type { KubectlOptions, KubectlResult } from "./kubectl";
-export { createProgress, silentProgress } from "./progress";
+export { createProgress } from "./progress";
 export type { Progress, Step } from "./progress";
 export { startCluster } from "./start";
-export { defaultKubernetesVersion, kubernetesVersions } from "./versions";
