@@ -129,7 +129,13 @@ async function tellGardener(stage: Stage): Promise<void> {
   );
 }
 
-/** What the admission process asked the API server for; its reading of the version now and then aside. */
+/**
+ * Not of an admission: the version, which is read now and then, and Pepr's own store, which it sets up once, a random
+ * few seconds after its start.
+ */
+const ASIDE = ["/version", "/apis/pepr.dev/"];
+
+/** What the admission process asked the API server for on account of admissions. */
 async function findCalls(stage: Stage, since: Date): Promise<readonly string[] | undefined> {
   const { cluster } = stage;
   if (!("auditEvents" in cluster)) return undefined;
@@ -138,7 +144,7 @@ async function findCalls(stage: Stage, since: Date): Promise<readonly string[] |
     since,
   });
   return events
-    .filter(({ requestURI }) => !requestURI.startsWith("/version"))
+    .filter(({ requestURI }) => !ASIDE.some((path) => requestURI.startsWith(path)))
     .map(({ verb, requestURI }) => `${verb} ${requestURI}`);
 }
 
