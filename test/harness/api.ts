@@ -1,0 +1,273 @@
+import { Agent, request as httpsRequest, type RequestOptions } from "node:https";
+import type { IncomingMessage } from "node:http";
+import type { EmbeddedCluster } from "../cluster";
+
+/** A Kubernetes object as it is on the wire. Tests look at whatever they like of it. */
+export interface AnyObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name?: string;
+    readonly generateName?: string;
+    readonly namespace?: string;
+    readonly uid?: string;
+    readonly resourceVersion?: string;
+    readonly generation?: number;
+    readonly creationTimestamp?: string;
+    readonly deletionTimestamp?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+    readonly finalizers?: readonly string[];
+    readonly ownerReferences?: readonly { readonly name: string; readonly uid: string }[];
+    readonly managedFields?: readonly { readonly manager?: string }[];
+  };
+  readonly spec?: Readonly<Record<string, unknown>>;
+  readonly status?: Readonly<Record<string, unknown>>;
+  readonly data?: Readonly<Record<string, string>>;
+  readonly [field: string]: unknown;
+}
+
+/** Names an object. */
+export interface Ref {
+  readonly kind: Kind;
+  readonly namespace?: string;
+  readonly name: string;
+}
+
+// A table, where discovery would cost requests that tests count.
+const collections = {
+  ConfigMap: "/api/v1/configmaps",
+  Endpoints: "/api/v1/endpoints",
+  Event: "/api/v1/events",
+  Namespace: "/api/v1/namespaces",
+  Node: "/api/v1/nodes",
+  Pod: "/api/v1/pods",
+  Secret: "/api/v1/secrets",
+  Service: "/api/v1/services",
+  ServiceAccount: "/api/v1/serviceaccounts",
+  ReplicaSet: "/apis/apps/v1/replicasets",
+  CustomResourceDefinition: "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+  EndpointSlice: "/apis/discovery.k8s.io/v1/endpointslices",
+  HostedAPIServer: "/apis/fairlead.dev/v1alpha1/hostedapiservers",
+  InternalGateway: "/apis/fairlead.dev/v1alpha1/internalgateways",
+} as const;
+
+/** A kind that tests work with. */
+export type Kind = keyof typeof collections;
+
+/** The path of a collection, in one namespace or over all. */
+export function collectionPath(kind: Kind, namespace?: string): string {
+  const path = collections[kind];
+  const at = path.lastIndexOf("/");
+  return namespace === undefined
+    ? path
+    : `${path.slice(0, at)}/namespaces/${namespace}${path.slice(at)}`;
+}
+
+/** The path of an object. */
+export function objectPath({ kind, namespace, name }: Ref): string {
+  return `${collectionPath(kind, namespace)}/${name}`;
+}
+
+/** The name of an object, which must have its kind. */
+export function refOf({ kind, metadata }: AnyObject): Ref {
+  const { namespace, name = "" } = metadata;
+  return { kind: kind as Kind, name, ...(namespace === undefined ? {} : { namespace }) };
+}
+
+/** A refusal of the API server; its message is the Status' sentence. */
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+  /** @param code The HTTP status code. */
+  constructor(
+    readonly code: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** An answer of the API server. */
+export interface Answer<T> {
+  readonly code: number;
+  readonly body: T;
+  /** What kubectl prints as `Warning: …`. */
+  readonly warnings: readonly string[];
+}
+
+interface Sent {
+  readonly method: string;
+  readonly path: string;
+  readonly body?: unknown;
+  readonly contentType?: string;
+}
+
+/** An event of a watch. */
+export interface WatchEvent {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
+  readonly object: AnyObject;
+}
+
+const dryRun = "dryRun=All&fieldValidation=Strict";
+const warningPattern = /299 - "((?:[^"\\]|\\.)*)"/g;
+
+function warningsOf(response: IncomingMessage): string[] {
+  // node joins repeated headers by commas.
+  const header = response.headers.warning ?? "";
+  return [...header.matchAll(warningPattern)].map(([, text = ""]) => text.replaceAll("\\", ""));
+}
+
+/** A cluster administrator's connection to the API server of an embedded cluster: kubectl costs a process a call. */
+export class Api {
+  readonly #url: URL;
+  readonly #options: RequestOptions;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 16 });
+
+  /** @param cluster Whose API server is asked, as user `admin`. */
+  constructor(cluster: EmbeddedCluster) {
+    this.#url = new URL(cluster.apiServer.url);
+    const { certificatePem: cert, privateKeyPem: key } = cluster.keys.admin;
+    this.#options = { ca: cluster.apiServer.caPem, cert, key };
+  }
+
+  /** Ends the connections. */
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  /**
+   * Reads a path.
+   * @throws {Refusal} for any other answer than 200.
+   */
+  async read<T>(path: string): Promise<T> {
+    return (await this.#send<T>({ method: "GET", path })).body;
+  }
+
+  /** Reads an object; undefined when it does not exist. */
+  async find(ref: Ref): Promise<AnyObject | undefined> {
+    try {
+      return await this.read<AnyObject>(objectPath(ref));
+    } catch (error) {
+      if (error instanceof Refusal && error.code === 404) return undefined;
+      throw error;
+    }
+  }
+
+  /** Reads an object that exists. */
+  async get(ref: Ref): Promise<AnyObject> {
+    return this.read<AnyObject>(objectPath(ref));
+  }
+
+  /** Reads a collection. Items have neither apiVersion nor kind. */
+  async list(kind: Kind, namespace?: string, labelSelector?: string): Promise<AnyObject[]> {
+    const query =
+      labelSelector === undefined ? "" : `?labelSelector=${encodeURIComponent(labelSelector)}`;
+    const path = collectionPath(kind, namespace) + query;
+    return (await this.read<{ items: AnyObject[] }>(path)).items;
+  }
+
+  /** Creates an object. */
+  async create(object: object, query = ""): Promise<Answer<AnyObject>> {
+    const { kind, metadata } = object as AnyObject & { kind: Kind };
+    const path = `${collectionPath(kind, metadata.namespace)}?${query}`;
+    return this.#send<AnyObject>({ method: "POST", path, body: object });
+  }
+
+  /** What a creation would come to; nothing is kept, unknown fields are refused. */
+  async tryToCreate(object: object): Promise<Answer<AnyObject>> {
+    return this.create(object, dryRun);
+  }
+
+  /** Creates objects, one after another. */
+  async createAll(objects: readonly object[]): Promise<void> {
+    for (const object of objects) await this.create(object);
+  }
+
+  /** Replaces an object by the one that is given. */
+  async replace(object: AnyObject, query = ""): Promise<Answer<AnyObject>> {
+    const path = `${objectPath(refOf(object))}?${query}`;
+    return this.#send<AnyObject>({ method: "PUT", path, body: object });
+  }
+
+  /** Patches an object by a JSON merge patch (RFC 7386). */
+  async patch(ref: Ref, patch: object, suffix = ""): Promise<Answer<AnyObject>> {
+    const contentType = "application/merge-patch+json";
+    return this.#send({
+      method: "PATCH",
+      path: objectPath(ref) + suffix,
+      body: patch,
+      contentType,
+    });
+  }
+
+  /** Deletes an object, if it exists. */
+  async remove(ref: Ref): Promise<void> {
+    try {
+      await this.#send({
+        method: "DELETE",
+        path: `${objectPath(ref)}?propagationPolicy=Background`,
+      });
+    } catch (error) {
+      if (!(error instanceof Refusal && error.code === 404)) throw error;
+    }
+  }
+
+  /** Watches a collection from now on. @returns what ends the watch. */
+  async watch(
+    kind: Kind,
+    namespace: string,
+    onEvent: (event: WatchEvent) => void,
+  ): Promise<() => void> {
+    const path = `${collectionPath(kind, namespace)}?watch=true`;
+    return new Promise((resolve, reject) => {
+      const outgoing = httpsRequest(new URL(path, this.#url), { ...this.#options, agent: false });
+      outgoing.on("error", reject);
+      outgoing.on("response", (response) => {
+        if (response.statusCode !== 200) {
+          reject(new Error(`watch of ${path}: ${response.statusCode ?? 0}`));
+          return;
+        }
+        let rest = "";
+        response.setEncoding("utf8");
+        response.on("data", (chunk: string) => {
+          const lines = (rest + chunk).split("\n");
+          rest = lines.pop() ?? "";
+          for (const line of lines) onEvent(JSON.parse(line) as WatchEvent);
+        });
+        response.on("error", () => undefined);
+        resolve(() => outgoing.destroy());
+      });
+      outgoing.end();
+    });
+  }
+
+  async #send<T>({ method, path, body, contentType }: Sent): Promise<Answer<T>> {
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    const headers =
+      text === undefined
+        ? {}
+        : {
+            "content-type": contentType ?? "application/json",
+            "content-length": Buffer.byteLength(text),
+          };
+    return new Promise((resolve, reject) => {
+      const options = { ...this.#options, agent: this.#agent, method, headers };
+      const outgoing = httpsRequest(new URL(path, this.#url), options, (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("error", reject);
+        response.on("end", () => {
+          const code = response.statusCode ?? 0;
+          const answer = JSON.parse(Buffer.concat(chunks).toString("utf8")) as T;
+          if (code >= 200 && code < 300) {
+            resolve({ code, body: answer, warnings: warningsOf(response) });
+          } else {
+            reject(new Refusal(code, (answer as { message?: string }).message ?? ""));
+          }
+        });
+      });
+      outgoing.on("error", reject);
+      outgoing.end(text);
+    });
+  }
+}

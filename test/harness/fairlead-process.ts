@@ -1,0 +1,135 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createWriteStream, readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { probe } from "../cluster/http-probe";
+import type { Watchdog } from "../cluster/watchdog";
+
+/** How a process of the built module is started. */
+export interface ProcessOptions {
+  readonly mode: "admission" | "watch";
+  readonly modulePath: string;
+  readonly kubeconfigPath: string;
+  readonly port: number;
+  readonly apiPath: string;
+  readonly certificatePath: string;
+  readonly privateKeyPath: string;
+  readonly caPem: string;
+  readonly logPath: string;
+  /** Ends the process once this one is gone, whatever the way. */
+  readonly watchdog: Watchdog;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A process of the built module, as in production but without a container. */
+export interface FairleadProcess {
+  readonly mode: "admission" | "watch";
+  readonly port: number;
+  readonly logPath: string;
+  readonly pid: number;
+  /** Resident memory, in bytes; 0 when it is not running. */
+  rssBytes(): number;
+  isRunning(): boolean;
+  start(): Promise<void>;
+  /** Ends it; SIGKILL is the default, since nobody may rely on more. */
+  stop(signal?: NodeJS.Signals): Promise<void>;
+}
+
+const READY_TIMEOUT_MS = 60_000;
+
+class ModuleProcess implements FairleadProcess {
+  #child: ChildProcess | undefined;
+
+  constructor(private readonly options: ProcessOptions) {}
+
+  get mode() {
+    return this.options.mode;
+  }
+  get port() {
+    return this.options.port;
+  }
+  get logPath() {
+    return this.options.logPath;
+  }
+  get pid() {
+    return this.#child?.pid ?? 0;
+  }
+
+  isRunning(): boolean {
+    return (
+      this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
+    );
+  }
+
+  rssBytes(): number {
+    if (!this.isRunning()) return 0;
+    const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.pid}/status`, "utf8"));
+    return Number(line?.[1] ?? 0) * 1024;
+  }
+
+  async start(): Promise<void> {
+    const { options } = this;
+    const log = createWriteStream(options.logPath, { flags: "a" });
+    const child = spawn(process.execPath, [options.modulePath], {
+      env: {
+        PATH: process.env.PATH,
+        HOME: process.env.HOME,
+        NODE_ENV: "production",
+        KUBECONFIG: options.kubeconfigPath,
+        PEPR_WATCH_MODE: options.mode === "watch" ? "true" : "false",
+        PEPR_API_PATH: options.apiPath,
+        SSL_CERT_PATH: options.certificatePath,
+        SSL_KEY_PATH: options.privateKeyPath,
+        FAIRLEAD_PORT: String(options.port),
+        LOG_LEVEL: "info",
+        ...options.env,
+      },
+      stdio: ["ignore", "pipe", "pipe"],
+      // In a group of its own, for the watchdog; Ctrl-C reaches it through whoever started it.
+      detached: true,
+    });
+    const { pid } = child;
+    if (pid !== undefined) {
+      options.watchdog.guard(pid);
+      child.once("exit", () => {
+        options.watchdog.release(pid);
+      });
+    }
+    child.stdout.pipe(log, { end: false });
+    child.stderr.pipe(log, { end: false });
+    this.#child = child;
+    await this.#untilReady();
+  }
+
+  async stop(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || !this.isRunning()) return;
+    const exited = new Promise((resolve) => child.once("exit", resolve));
+    child.kill(signal);
+    await exited;
+  }
+
+  async #untilReady(): Promise<void> {
+    const limitMs = Date.now() + READY_TIMEOUT_MS;
+    for (;;) {
+      const { status } = await probe(`https://127.0.0.1:${this.port}/healthz`, {
+        caPem: this.options.caPem,
+      });
+      if (status === 200) return;
+      if (!this.isRunning() || Date.now() > limitMs) {
+        await this.stop();
+        const lines = readFileSync(this.logPath, "utf8")
+          .trimEnd()
+          .split("\n")
+          .slice(-20)
+          .join("\n");
+        throw new Error(`fairlead's ${this.mode} process did not become ready:\n${lines}`);
+      }
+      await sleep(50);
+    }
+  }
+}
+
+/** Prepares a process; `start` starts it. */
+export function fairleadProcess(options: ProcessOptions): FairleadProcess {
+  return new ModuleProcess(options);
+}
