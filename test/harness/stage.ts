@@ -1,3 +1,5 @@
+import { copyFileSync, existsSync, mkdirSync } from "node:fs";
+import { basename, join } from "node:path";
 import { startCluster, type ClusterOptions, type EmbeddedCluster } from "../cluster";
 import { Api, type AnyObject } from "./api";
 import { startFairlead, type Fairlead, type FairleadOptions } from "./fairlead";
@@ -56,6 +58,17 @@ export function speak(cluster: EmbeddedCluster): Pick<Stage, "kubectl" | "refusa
   };
 }
 
+/** `FAIRLEAD_LOGS`: a folder in which the logs of both processes and the audit log are kept, to look into a failure. */
+function keepLogs({ directory, files }: EmbeddedCluster, { admission, watch }: Fairlead): void {
+  const folder = process.env.FAIRLEAD_LOGS;
+  if (folder === undefined) return;
+  const kept = join(folder, basename(directory));
+  mkdirSync(kept, { recursive: true });
+  for (const path of [admission.logPath, watch.logPath, files.auditLog]) {
+    if (existsSync(path)) copyFileSync(path, join(kept, basename(path)));
+  }
+}
+
 /** Starts a cluster and fairlead in it; nothing is left running where that fails. */
 export async function setStage(options: StageOptions = {}): Promise<Stage> {
   const { version, controllerManager, apiServerFlags } = options;
@@ -74,6 +87,7 @@ export async function setStage(options: StageOptions = {}): Promise<Stage> {
       async stop() {
         api.close();
         await fairlead.stop();
+        keepLogs(cluster, fairlead);
         await cluster.stop();
       },
     };
