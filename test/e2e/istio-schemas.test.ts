@@ -47,6 +47,11 @@ describe("Istio's schemas", () => {
     return exitCode === 0 ? "taken" : stderr;
   }
 
+  async function succeed(args: readonly string[]): Promise<void> {
+    const { exitCode, stderr } = await cluster.kubectl(args);
+    if (exitCode !== 0) throw new Error(`kubectl ${args.join(" ")}: ${stderr}`);
+  }
+
   beforeAll(async () => {
     const programs = await findPrograms({
       programs: ["crd-all.gen.yaml"],
@@ -54,19 +59,10 @@ describe("Istio's schemas", () => {
     });
     cluster = await startCluster();
     const crds = programs.paths["crd-all.gen.yaml"] ?? "";
-    const applied = await cluster.kubectl(["apply", "--server-side", "-f", crds]);
-    expect(applied).toMatchObject({ exitCode: 0 });
-    const established = await cluster.kubectl([
-      "wait",
-      "--for=condition=Established",
-      "--timeout=60s",
-      "-f",
-      crds,
-    ]);
-    expect(established).toMatchObject({ exitCode: 0 });
-    const namespaces = ["istio-ingress", "istio-ingress-a", "tenant-a"];
-    for (const name of namespaces) {
-      expect(await cluster.kubectl(["create", "namespace", name])).toMatchObject({ exitCode: 0 });
+    await succeed(["apply", "--server-side", "-f", crds]);
+    await succeed(["wait", "--for=condition=Established", "--timeout=60s", "-f", crds]);
+    for (const name of ["istio-ingress", "istio-ingress-a", "tenant-a"]) {
+      await succeed(["create", "namespace", name]);
     }
   });
 

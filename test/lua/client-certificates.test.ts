@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import fc from "fast-check";
 import { clientCertificatesLua } from "../../capabilities/exposure/filter/client-certificates.generated";
 import { envoyFilterOf } from "../../capabilities/exposure/resources";
@@ -374,6 +375,12 @@ describe("a filter that fails", () => {
 });
 
 describe("the script", () => {
+  it("is that of the Lua file", () => {
+    const args = [require.resolve("tsx/cli"), "scripts/embed-lua.ts", "--check"];
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  });
+
   it("does not begin with the route secret, since Envoy logs its first line", () => {
     expect(script.split("\n")[0]).not.toContain(SECRET);
     expect(script.split(SECRET)).toHaveLength(2);

@@ -14,7 +14,7 @@ const ROUTE_SECRET = "0123456789abcdef0123456789abcdef";
 
 function modeOf({ world }: Given, server: HostedAPIServer): Mode {
   const credentials = credentialsOf(server);
-  if (world["mode"] !== "L7") return { kind: "L4", credentials };
+  if (world.mode !== "L7") return { kind: "L4", credentials };
   if (credentials === undefined) throw new Error("when.yaml: L7 needs status.credentials.");
   return { kind: "L7", credentials };
 }
@@ -32,9 +32,9 @@ function runServer(given: Given, server: HostedAPIServer): unknown {
     gateway: gateway as InternalGateway,
     namespaceUid: namespace.metadata.uid ?? "",
     mode: modeOf(given, server),
-    trusted: given.world["trusted"] === true,
+    trusted: given.world.trusted === true,
     routeSecret: ROUTE_SECRET,
-    clusterDomain: String(given.world["clusterDomain"] ?? "cluster.local"),
+    clusterDomain: (given.world.clusterDomain as string | undefined) ?? "cluster.local",
   };
   return {
     gateway: gatewayOf(exposure),

@@ -9,7 +9,7 @@ import { parseCertificates, type Certificate } from "../../../lib/domain/certifi
 import type { CaseAdapter, Given } from "../runner";
 
 function servedChainOf({ world }: Given): readonly Certificate[] {
-  const served = world["servedChain"];
+  const served = world.servedChain;
   if (typeof served !== "string") return [];
   const parsed = parseCertificates(served);
   if (parsed.kind === "malformed") throw new Error(`given.yaml: servedChain ${parsed.message}`);
@@ -17,10 +17,11 @@ function servedChainOf({ world }: Given): readonly Certificate[] {
 }
 
 function targetOf(given: Given): KubeconfigTarget {
+  const world = given.world as { readonly server?: string; readonly now?: string };
   return {
-    server: String(given.world["server"] ?? "https://api.tenant-a.example.com"),
+    server: world.server ?? "https://api.tenant-a.example.com",
     servedChain: servedChainOf(given),
-    nowMs: Date.parse(String(given.world["now"] ?? "2026-11-21T12:00:00Z")),
+    nowMs: Date.parse(world.now ?? "2026-11-21T12:00:00Z"),
   };
 }
 

@@ -11,8 +11,8 @@ import type {
 } from "../../../lib/api";
 import type { CaseAdapter, Given } from "../runner";
 
-function ofKind<T extends KubernetesObject>({ objects }: Given, kind: string): readonly T[] {
-  return objects.filter((object) => object.kind === kind) as unknown as readonly T[];
+function ofKind({ objects }: Given, wanted: string): readonly KubernetesObject[] {
+  return objects.filter(({ kind }) => kind === wanted);
 }
 
 /** `when.yaml` is the HostedAPIServer, or the InternalGateway for what all its servers share. */
@@ -22,18 +22,18 @@ export const adapter: CaseAdapter = {
   worldKeys: [],
   run(given, when) {
     const subject = when as KubernetesObject;
-    const policies = ofKind<NetworkPolicy>(given, "NetworkPolicy");
+    const policies = ofKind(given, "NetworkPolicy") as readonly NetworkPolicy[];
     if (subject.kind === "InternalGateway") {
       return gatewayNetworkPoliciesOf(subject as InternalGateway, policies);
     }
-    const [gateway] = ofKind<InternalGateway>(given, "InternalGateway");
+    const [gateway] = ofKind(given, "InternalGateway") as readonly InternalGateway[];
     if (gateway === undefined) throw new Error("given.yaml: the InternalGateway is missing.");
     return networkPoliciesOf({
       server: subject as HostedAPIServer,
       gateway,
-      service: ofKind<APIServerService>(given, "Service").find(
+      service: ofKind(given, "Service").find(
         ({ metadata }) => metadata.namespace === subject.metadata.namespace,
-      ),
+      ) as APIServerService | undefined,
       policies,
     });
   },
