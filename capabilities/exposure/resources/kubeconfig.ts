@@ -68,11 +68,12 @@ const found = <T>(value: T): Found<T> => ({ kind: "found", value });
 
 /** The server of kubeconfigs: the gateway by the first host in L7, the Service itself in L4; the port unless it is 443. */
 export function kubeconfigServerOf(
-  { metadata, spec }: HostedAPIServer,
+  server: HostedAPIServer,
   gateway: InternalGateway,
   mode: "L7" | "L4",
 ): string {
-  const { name, port } = serviceOf({ metadata, spec } as HostedAPIServer);
+  const { metadata, spec } = server;
+  const { name, port } = serviceOf(server);
   const [host, number] =
     mode === "L7"
       ? [spec.hosts[0] ?? "", gateway.spec.port?.service ?? 443]
