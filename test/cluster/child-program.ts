@@ -74,6 +74,7 @@ export async function launch(request: Launch): Promise<ChildProgram> {
   let ending: string | undefined;
   void exited.then((how) => {
     ending = how;
+    killGroup(pid);
     request.watchdog.release(pid);
   });
   return {
@@ -95,6 +96,15 @@ export async function launch(request: Launch): Promise<ChildProgram> {
       await late;
     },
   };
+}
+
+// What a program started does not outlive it: pilot-agent's Envoy, when the agent was killed.
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // Nothing was left.
+  }
 }
 
 // To enter a mount namespace is to leave the working directory.

@@ -61,8 +61,8 @@ export interface DataPlane {
    * `serverName` for SNI.
    */
   restAt(request: Omit<Parameters<typeof createRest>[0], "dial">): Rest;
-  /** A port of this machine's 127.0.0.1 that leads to an address inside. */
-  expose(address: string): Promise<number>;
+  /** A port of this machine's 127.0.0.1 (default: a free one) that leads to an address inside. */
+  expose(address: string, port?: number): Promise<number>;
   /** A port of this machine's 127.0.0.1 can be reached inside, at the same address. */
   admit(port: number): Promise<void>;
   /** Resident memory of each program, in bytes, by `<name>-<pid>`. */
@@ -136,7 +136,7 @@ interface Ground extends Parts {
 
 async function startParts(parts: Parts): Promise<DataPlane> {
   const ground = await startGround(parts);
-  const { rest, network, inside, outside, directory, watchdog } = ground;
+  const { rest, network, inside, directory, watchdog } = ground;
   const zones = parts.options.zones ?? ["zone-1"];
   await Promise.all(zones.map(async (zone) => ensureNode(rest, zone)));
   const [istiod, kwok, etcd] = await Promise.all([
@@ -153,7 +153,7 @@ async function startParts(parts: Parts): Promise<DataPlane> {
     directory,
     ...podStarters(ground, etcd),
     restAt: (request) => createRest({ ...request, dial: inside.dial }),
-    expose: async (address) => expose(outside, inside, address),
+    expose: async (address, port) => expose(ground, address, port),
     admit: async (port) => admit(ground, port),
     memory: async () => residentBytes(watchdog.guarded()),
     async stop() {
@@ -196,8 +196,12 @@ async function admit({ proxy, outside }: Ground, port: number): Promise<void> {
   await proxy.addRoute({ listen: address, targets: [{ address, via }] });
 }
 
-async function expose(outside: Outside, inside: Relay, address: string): Promise<number> {
-  const port = await findFreePort();
+async function expose(
+  { outside, inside }: Ground,
+  address: string,
+  askedPort?: number,
+): Promise<number> {
+  const port = askedPort ?? (await findFreePort());
   const targets = [{ address, via: inside.socketPath }];
   outside.routes.push({ listen: `127.0.0.1:${port}`, targets });
   await outside.relay.setRoutes({ routes: outside.routes });
@@ -205,7 +209,7 @@ async function expose(outside: Outside, inside: Relay, address: string): Promise
 }
 
 async function startIstiodPart(ground: Ground): Promise<Istiod> {
-  const { cluster, rest, network, inside, outside, watchdog, programs, options } = ground;
+  const { cluster, rest, network, inside, watchdog, programs, options } = ground;
   const directory = await ownDirectory(ground, "istiod");
   return startIstiod({
     cluster,
@@ -218,7 +222,7 @@ async function startIstiodPart(ground: Ground): Promise<Istiod> {
     crdsPath: programs("crd-all.gen.yaml"),
     environment: options.istiodEnvironment,
     signal: options.signal,
-    webhookPort: await expose(outside, inside, `${network.address}:15017`),
+    webhookPort: await expose(ground, `${network.address}:15017`),
   });
 }
 

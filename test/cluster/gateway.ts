@@ -62,6 +62,8 @@ export interface GatewayGround {
 
 const readyTimeoutMs = 60_000;
 const probePeriodMs = 500;
+// The agent lets Envoy drain for 5 s.
+const stopTimeoutMs = 30_000;
 
 /**
  * Starts a gateway's replicas and waits until they are ready: its ServiceAccount with the right to
@@ -125,6 +127,7 @@ async function startReplica(
         directory,
         watchdog,
         logPath,
+        stopTimeoutMs,
         environment: agentEnvironment(ground, gateway, { ...replica, address: place.address }),
         args: agentFlags(ground, gateway),
       },

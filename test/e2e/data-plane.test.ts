@@ -293,6 +293,27 @@ describe("an API server that stops", () => {
   }, 120_000);
 });
 
+describe("a gateway's replica that is killed", () => {
+  it("is not ready, leaves no Envoy behind, and serves again when it is started", async () => {
+    const replica = gateway.replicas[1];
+    if (replica === undefined) throw new Error("There is no second replica.");
+    await replica.stop("SIGKILL");
+    expect(replica.pod.isReady()).toBe(false);
+    expect(
+      [...(await plane.memory()).keys()].filter((name) => name.startsWith("envoy-")),
+    ).toHaveLength(1);
+    await replica.start();
+    expect(replica.pod.isReady()).toBe(true);
+    const rest = plane.restAt({
+      url: `https://${replica.place.address}:9443`,
+      serverName: host,
+      caPem: publicCA.certificatePem,
+    });
+    const { status } = await rest.call({ path: "/" });
+    expect(status).toBe(421);
+  }, 60_000);
+});
+
 describe("configuration that is wrong", () => {
   it("is seen nowhere so far", async () => {
     expect(await plane.istiod.rejections()).toEqual({ xds: 0, validation: 0, internal: 0 });
