@@ -19,6 +19,32 @@ export type {
   InternalGatewayStatus,
 } from "./internal-gateway";
 export type {
+  ClientTls,
+  ConfigPatch,
+  ConnectionPool,
+  Destination,
+  DestinationRule,
+  EnvoyConfig,
+  EnvoyFilter,
+  Gateway,
+  GatewayServer,
+  HttpRetry,
+  HttpRoute,
+  IstioDuration,
+  LoadBalancer,
+  OutlierDetection,
+  Subset,
+  TrafficPolicy,
+  VirtualService,
+} from "./istio";
+export type {
+  LabelSelector,
+  LabelSelectorRequirement,
+  NetworkPolicy,
+  NetworkPolicyPeer,
+  NetworkPolicyPort,
+} from "./network-policy";
+export type {
   KubernetesObject,
   ObjectMeta,
   OwnerReference,

@@ -9,6 +9,7 @@ import {
   canBuild,
   componentOf,
   defaultKubernetesVersion,
+  originOf,
   parseKubernetesVersion,
   type ProgramName,
 } from "./versions";
@@ -71,7 +72,7 @@ export async function findPrograms(request: ProgramsRequest): Promise<Programs> 
       const fromAssets = assets === undefined ? undefined : join(assets.directory, program);
       const isFromAssets = fromAssets !== undefined && (await isExecutable(fromAssets));
       const path = isFromAssets ? fromAssets : cachedPath(cache, program, version);
-      return { program, path, isThere: isFromAssets || (await isExecutable(path)) };
+      return { program, path, isThere: isFromAssets || (await isUsable(path, program)) };
     }),
   );
   const missing = places.filter((place) => !place.isThere).map((place) => place.program);
@@ -157,6 +158,14 @@ async function reportedVersion(program: string): Promise<string> {
     throw new ProgramMissingError(`${program} --version does not tell its version: ${stdout}`);
   }
   return version;
+}
+
+async function isUsable(path: string, program: ProgramName): Promise<boolean> {
+  if (originOf(program).kind !== "module") return isExecutable(path);
+  return access(path, constants.R_OK).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function isExecutable(path: string): Promise<boolean> {

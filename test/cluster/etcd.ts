@@ -32,16 +32,38 @@ export async function startEtcd(request: EtcdRequest): Promise<Etcd> {
     const [port, peerPort] = [await findFreePort(), await findFreePort()];
     const url = `http://127.0.0.1:${port}`;
     const isReady = async () => (await probe(`${url}/health`)).status === 200;
-    const program = await launchUntilReady(
-      {
-        ...request,
-        args: etcdFlags(request.directory, { url, peerUrl: `http://127.0.0.1:${peerPort}` }),
-        logPath: join(request.directory, "etcd.log"),
-      },
-      { isReady, timeoutMs: readyTimeoutMs, signal: request.signal },
-    );
-    return { url, port, pid: program.pid, stop: async (signal) => program.stop(signal) };
+    return launchEtcd(request, { address: "127.0.0.1", port, peerPort, isReady });
   });
+}
+
+/** Where an etcd listens, and how to find out that it does. */
+export interface EtcdPlace {
+  readonly address: string;
+  readonly port: number;
+  readonly peerPort: number;
+  /** Default: this process's own network namespace. */
+  readonly within?: readonly string[];
+  readonly isReady: () => Promise<boolean>;
+}
+
+/**
+ * Starts etcd at a place and waits until it is healthy.
+ * @throws what `waitUntilReady` throws.
+ */
+export async function launchEtcd(request: EtcdRequest, place: EtcdPlace): Promise<Etcd> {
+  const { address, port } = place;
+  const url = `http://${address}:${port}`;
+  const peerUrl = `http://${address}:${place.peerPort}`;
+  const program = await launchUntilReady(
+    {
+      ...request,
+      within: place.within,
+      args: etcdFlags(request.directory, { url, peerUrl }),
+      logPath: join(request.directory, "etcd.log"),
+    },
+    { isReady: place.isReady, timeoutMs: readyTimeoutMs, signal: request.signal },
+  );
+  return { url, port, pid: program.pid, stop: async (signal) => program.stop(signal) };
 }
 
 function etcdFlags(directory: string, urls: { url: string; peerUrl: string }): string[] {

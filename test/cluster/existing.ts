@@ -1,11 +1,12 @@
-import { access, constants, mkdtemp, realpath, writeFile } from "node:fs/promises";
+import { mkdtemp, realpath, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { findPrograms } from "./binaries";
 import { createSigningRequest } from "./certificates";
 import type { Cluster } from "./cluster";
 import type { User } from "./cluster-files";
+import { findOnPath } from "./find-on-path";
 import { createKubectl, type Kubectl, type KubectlOptions } from "./kubectl";
 import { type Progress, silentProgress } from "./progress";
 import { startWatchdog } from "./watchdog";
@@ -33,7 +34,7 @@ export async function connectCluster(options: ConnectOptions): Promise<Cluster> 
   const directory = await mkdtemp(join(await realpath(tmpdir()), "fairlead-existing-"));
   const watchdog = startWatchdog(directory);
   try {
-    const kubectl = createKubectl(program, directory, options.kubeconfig);
+    const kubectl = createKubectl({ program, directory, kubeconfig: options.kubeconfig });
     return {
       version: await serverVersion(kubectl),
       kubeconfigPath: options.kubeconfig,
@@ -46,18 +47,6 @@ export async function connectCluster(options: ConnectOptions): Promise<Cluster> 
     await watchdog.close();
     throw error;
   }
-}
-
-async function findOnPath(name: string): Promise<string | undefined> {
-  for (const directory of (process.env.PATH ?? "").split(delimiter)) {
-    const path = join(directory, name);
-    const isThere = await access(path, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (directory !== "" && isThere) return path;
-  }
-  return undefined;
 }
 
 async function findKubectl(options: ConnectOptions): Promise<string> {

@@ -1,12 +1,8 @@
-import { spawn } from "node:child_process";
 import { join } from "node:path";
+import { type CommandResult, runCommand } from "./run-command";
 
 /** How a kubectl call ended. A signal's end is exit code -1. */
-export interface KubectlResult {
-  readonly exitCode: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+export type KubectlResult = CommandResult;
 
 /** Optional parts of a kubectl call. */
 export interface KubectlOptions {
@@ -24,39 +20,31 @@ export interface KubectlOptions {
  */
 export type Kubectl = (args: readonly string[], options?: KubectlOptions) => Promise<KubectlResult>;
 
-/** Makes a `Kubectl` whose discovery cache is below `directory`. */
-export function createKubectl(program: string, directory: string, kubeconfig: string): Kubectl {
-  return async (args, options = {}) => {
-    const child = spawn(program, args, {
-      stdio: ["pipe", "pipe", "pipe"],
-      env: {
+/** What a `Kubectl` is made of. */
+export interface KubectlRequest {
+  readonly program: string;
+  /** Its discovery cache is below. */
+  readonly directory: string;
+  /** Default of its calls. */
+  readonly kubeconfig: string;
+  /** A network namespace that it runs in. */
+  readonly within?: readonly string[];
+}
+
+/** Makes a `Kubectl`. */
+export function createKubectl(request: KubectlRequest): Kubectl {
+  const { program, directory, kubeconfig, within } = request;
+  // To enter a mount namespace is to leave the working directory.
+  const back = ["sh", "-c", 'cd "$0" && exec "$@"', process.cwd()];
+  const prefix = within === undefined ? [] : [...within, ...back];
+  return async (args, options = {}) =>
+    runCommand([...prefix, program, ...args], {
+      input: options.input,
+      signal: options.signal,
+      environment: {
         ...process.env,
         KUBECONFIG: options.kubeconfig ?? kubeconfig,
         KUBECACHEDIR: join(directory, "kubectl-cache"),
       },
     });
-    const stop = () => child.kill();
-    options.signal?.addEventListener("abort", stop, { once: true });
-    const stdout: Buffer[] = [];
-    const stderr: Buffer[] = [];
-    child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
-    child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
-    // kubectl may end before it has read everything: that is its exit code's to tell.
-    child.stdin.on("error", () => undefined);
-    child.stdin.end(options.input ?? "");
-    const exitCode = await new Promise<number>((resolve, reject) => {
-      child.once("error", (error) => {
-        reject(new Error(`kubectl could not be started: ${error.message}`, { cause: error }));
-      });
-      child.once("close", (code) => {
-        resolve(code ?? -1);
-      });
-    });
-    options.signal?.removeEventListener("abort", stop);
-    return {
-      exitCode,
-      stdout: Buffer.concat(stdout).toString("utf8"),
-      stderr: Buffer.concat(stderr).toString("utf8"),
-    };
-  };
 }

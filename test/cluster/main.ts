@@ -2,9 +2,12 @@ import { parseArgs } from "node:util";
 import { cacheDirectory, targetsOf } from "./binaries";
 import { buildPrograms } from "./build";
 import { createProgress } from "./progress";
+import type { EmbeddedCluster } from "./cluster";
+import { startDataPlane } from "./data-plane";
 import { startCluster } from "./start";
 import {
   canBuild,
+  dataPlanePrograms,
   defaultKubernetesVersion,
   kubernetesVersions,
   parseKubernetesVersion,
@@ -13,10 +16,12 @@ import {
 
 const usage = `The embedded cluster: etcd, kube-apiserver and kubectl on this machine.
 
-  build [version…] [--with kube-controller-manager]
+  build [version…] [--with kube-controller-manager] [--with data-plane]
       Builds programs into the cache. Without a version: ${defaultKubernetesVersion}; "all": every one.
   start [--version ${defaultKubernetesVersion}] [--port 6443] [--with kube-controller-manager]
       Starts a cluster and keeps it until Ctrl-C.
+  start --data-plane [--version ${defaultKubernetesVersion}] [--port 6443]
+      With istiod, a gateway and a hosted cluster with three kube-apiservers, in network namespaces.
 
 Versions: ${kubernetesVersions.join(", ")}.
 Programs are taken from KUBEBUILDER_ASSETS, else from the cache
@@ -33,6 +38,7 @@ interface Command {
   readonly version: string | undefined;
   readonly port: number | undefined;
   readonly controllerManager: "none" | "run";
+  readonly dataPlane: "none" | "run";
 }
 
 function parseCommand(args: readonly string[]): Command | "help" {
@@ -40,6 +46,7 @@ function parseCommand(args: readonly string[]): Command | "help" {
     args: [...args],
     allowPositionals: true,
     options: {
+      "data-plane": { type: "boolean" },
       help: { type: "boolean", short: "h" },
       port: { type: "string" },
       version: { type: "string" },
@@ -53,14 +60,23 @@ function parseCommand(args: readonly string[]): Command | "help" {
     operands,
     version: values.version,
     port: values.port === undefined ? undefined : parsePort(values.port),
-    controllerManager: parseWith(values.with ?? []),
+    ...parseWith(values.with ?? [], values["data-plane"] === true),
   };
 }
 
-function parseWith(names: readonly string[]): "none" | "run" {
-  const unknown = names.find((name) => name !== "kube-controller-manager");
-  if (unknown === undefined) return names.length > 0 ? "run" : "none";
-  throw new UsageError(`--with takes kube-controller-manager, not ${unknown}.`);
+function parseWith(
+  names: readonly string[],
+  withDataPlane: boolean,
+): Pick<Command, "controllerManager" | "dataPlane"> {
+  const known = ["kube-controller-manager", "data-plane"];
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    throw new UsageError(`--with takes ${known.join(" or ")}, not ${unknown}.`);
+  }
+  const dataPlane = withDataPlane || names.includes("data-plane") ? "run" : "none";
+  const controllerManager =
+    dataPlane === "run" || names.includes("kube-controller-manager") ? "run" : "none";
+  return { controllerManager, dataPlane };
 }
 
 function parsePort(text: string): number {
@@ -75,20 +91,25 @@ async function build(command: Command, signal: AbortSignal): Promise<void> {
   const kubernetes = versions.flatMap((version) =>
     targetsOf(version, programsAt(version, command)),
   );
+  const others: readonly ProgramName[] =
+    command.dataPlane === "run" ? ["etcd", ...dataPlanePrograms] : ["etcd"];
   const cache = cacheDirectory();
-  await buildPrograms([...targetsOf(defaultKubernetesVersion, ["etcd"]), ...kubernetes], {
+  await buildPrograms([...targetsOf(defaultKubernetesVersion, others), ...kubernetes], {
     cache,
     environment: process.env,
     progress: createProgress(),
     signal,
   });
-  console.log(`In ${cache}: ${["etcd", ...versions].join(", ")}.`);
+  const extra = command.dataPlane === "run" ? ["data plane"] : [];
+  console.log(`In ${cache}: ${["etcd", ...versions, ...extra].join(", ")}.`);
 }
 
 function programsAt(version: string, command: Command): ProgramName[] {
-  const isWanted =
-    command.controllerManager === "run" && canBuild("kube-controller-manager", version);
-  return ["kube-apiserver", "kubectl", ...(isWanted ? (["kube-controller-manager"] as const) : [])];
+  const wanted: readonly ProgramName[] = [
+    ...(command.controllerManager === "run" ? (["kube-controller-manager"] as const) : []),
+    ...(command.dataPlane === "run" ? (["kube-scheduler"] as const) : []),
+  ];
+  return ["kube-apiserver", "kubectl", ...wanted.filter((program) => canBuild(program, version))];
 }
 
 async function start(command: Command, signal: AbortSignal): Promise<void> {
@@ -97,6 +118,7 @@ async function start(command: Command, signal: AbortSignal): Promise<void> {
   const cluster = await startCluster({ version, port, controllerManager, progress, signal });
   console.log(`Kubernetes ${cluster.version} at ${cluster.apiServer.url}. Ctrl-C ends it.\n`);
   console.log(`export KUBECONFIG=${cluster.kubeconfigPath}`);
+  if (command.dataPlane === "run") await showDataPlane(cluster, signal);
   // Nothing of the cluster keeps this process alive; the timer does.
   const keepAlive = setInterval(() => undefined, 60_000);
   await new Promise<void>((resolve) => {
@@ -107,6 +129,34 @@ async function start(command: Command, signal: AbortSignal): Promise<void> {
   });
   clearInterval(keepAlive);
   await cluster.stop();
+}
+
+/** Starts a data plane to play with, and says how to use it. It ends with this process. */
+async function showDataPlane(cluster: EmbeddedCluster, signal: AbortSignal): Promise<void> {
+  const zones = ["zone-1", "zone-2", "zone-3"];
+  const plane = await startDataPlane(cluster, { zones, progress: createProgress(), signal });
+  const labels = { app: "istio-ingressgateway", istio: "ingressgateway" };
+  const [gateway, hosted, client] = await Promise.all([
+    plane.addGateway({ namespace: "istio-ingress", name: "istio-ingressgateway", labels }),
+    plane.addHostedAPIServer({ namespace: "tenant-a", zones }),
+    plane.addClient({ name: "client", zone: "zone-1" }),
+  ]);
+  const prefix = client.prefix.map((word) => (/^[\w./-]+$/.test(word) ? word : `'${word}'`));
+  const lines = [
+    "",
+    `Gateway ${gateway.namespace}/${gateway.name} at ${gateway.replicas.map(({ place }) => place.address).join(", ")}, without a Service or configuration.`,
+    `Hosted cluster ${hosted.namespace}/${hosted.name} at ${hosted.clusterIP}:`,
+    ...hosted.replicas.map(
+      ({ place, pid, logPath }) => `  ${place.address}  process ${pid}  ${logPath}`,
+    ),
+    "",
+    "Cluster IPs and Pods are reached from a client Pod only:",
+    "",
+    `  ${prefix.join(" ")} ${hosted.kubectlPath} --kubeconfig ${hosted.kubeconfigPath} get nodes`,
+    "",
+    `Logs and sockets: ${plane.directory}`,
+  ];
+  console.log(lines.join("\n"));
 }
 
 async function main(signal: AbortSignal): Promise<void> {

@@ -88,7 +88,12 @@ async function startPrograms(options: ClusterOptions, ground: Ground): Promise<E
     etcd,
     keys,
     files,
-    kubectl: createKubectl(programPath(programs, "kubectl"), directory, kubeconfigPath),
+    kubectl: createKubectl({
+      program: programPath(programs, "kubectl"),
+      directory,
+      kubeconfig: kubeconfigPath,
+    }),
+    controllerManager: options.controllerManager ?? "none",
     async kubeconfigFor(user: User) {
       const path = join(directory, `kubeconfig-${encodeURIComponent(user.name)}`);
       await writeFor(path, user.name, await issueUser(keys.ca, user));
@@ -120,7 +125,12 @@ function programPath(programs: Programs, name: ProgramName): string {
   return path;
 }
 
-async function inStep<T>(progress: Progress, title: string, work: () => Promise<T>): Promise<T> {
+/** Shows work as a step that ends as the work does. */
+export async function inStep<T>(
+  progress: Progress,
+  title: string,
+  work: () => Promise<T>,
+): Promise<T> {
   const step = progress.step(title);
   try {
     const result = await work();

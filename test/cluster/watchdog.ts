@@ -26,6 +26,8 @@ export interface Watchdog {
   guard(pid: number): void;
   /** Forgets a process that has ended, since its id may be given to another one. */
   release(pid: number): void;
+  /** The leaders of what is guarded now. */
+  guarded(): readonly number[];
   /** Ends all that is guarded, removes the directory, and resolves when that is done. */
   close(): Promise<void>;
 }
@@ -55,13 +57,17 @@ export function startWatchdog(directory: string): Watchdog {
   if (shell.stdin instanceof Socket) shell.stdin.unref();
   const send = (verb: string, value: string | number) => shell.stdin.write(`${verb} ${value}\n`);
   send("remove", directory);
+  const guarded = new Set<number>();
   return {
     guard: (pid) => {
+      guarded.add(pid);
       send("guard", pid);
     },
     release: (pid) => {
+      guarded.delete(pid);
       send("release", pid);
     },
+    guarded: () => [...guarded],
     async close() {
       shell.ref();
       shell.stdin.end();

@@ -1,0 +1,176 @@
+import type { ConfigPatch, EnvoyConfig, EnvoyFilter, InternalGateway } from "../../../lib/api";
+import { clientCertificatesLua } from "../filter/client-certificates.generated";
+import { checkedRouteSecret, marks, targetPortOf } from "./exposure";
+import { objectName } from "./names";
+import { SUBSETS } from "./subsets";
+import {
+  CLIENT_IDLE_SECONDS,
+  MAX_AGE_SECONDS,
+  REQUEST_HEADERS_SECONDS,
+  seconds,
+  TCP_KEEPALIVE,
+  UPSTREAM_IDLE_SECONDS,
+  UPSTREAM_PING,
+} from "./timeouts";
+
+const HTTP_CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager";
+const TCP_PROXY = "envoy.filters.network.tcp_proxy";
+const ROUTER = "envoy.filters.http.router";
+const FILTER_NAME = "fairlead.client-certificates";
+
+const typed = (type: string, config: EnvoyConfig): EnvoyConfig => ({
+  "@type": `type.googleapis.com/envoy.extensions.${type}`,
+  ...config,
+});
+
+/** After the filters of others, so that ours is next to the router and sees what goes on, and our limits stand. */
+const PRIORITY = 10;
+
+/** A request with as many groups to impersonate passes; Envoy's own limits are 60 KiB and 100. */
+const MAX_HEADERS = { kilobytes: 128, count: 1_000 } as const;
+
+/** Of a stream that its client does not read, Envoy holds this much; its default is 256 MiB. */
+const UPSTREAM_STREAM_WINDOW_BYTES = 1_048_576;
+
+/** An API server that takes no connection was not reached; another one is tried. */
+const MAX_CONNECT_ATTEMPTS = 3;
+
+const connectionManager: EnvoyConfig = typed(
+  "filters.network.http_connection_manager.v3.HttpConnectionManager",
+  {
+    // kubectl knows "host." as "host".
+    strip_trailing_host_dot: true,
+    // istiod has allowed websocket already, and a list is appended to; twice would be an error of the listener.
+    upgrade_configs: [{ upgrade_type: "spdy/3.1" }],
+    // Whatever the mesh is set to: %2F is part of a name to kube-apiserver's proxies.
+    path_with_escaped_slashes_action: "KEEP_UNCHANGED",
+    max_request_headers_kb: MAX_HEADERS.kilobytes,
+    stream_idle_timeout: seconds(MAX_AGE_SECONDS),
+    // An upgraded request never ends, so that any limit on its whole would end exec and port-forward.
+    request_timeout: seconds(0),
+    request_headers_timeout: seconds(REQUEST_HEADERS_SECONDS),
+    common_http_protocol_options: {
+      idle_timeout: seconds(CLIENT_IDLE_SECONDS),
+      max_stream_duration: seconds(MAX_AGE_SECONDS),
+      max_headers_count: MAX_HEADERS.count,
+    },
+  },
+);
+
+// SOL_SOCKET and IPPROTO_TCP of Linux, where gateways run; the options are inherited by what is accepted.
+const KEEPALIVE_SOCKET_OPTIONS = [
+  { description: "SO_KEEPALIVE", level: 1, name: 9, int_value: 1 },
+  { description: "TCP_KEEPIDLE", level: 6, name: 4, int_value: TCP_KEEPALIVE.idleSeconds },
+  { description: "TCP_KEEPINTVL", level: 6, name: 5, int_value: TCP_KEEPALIVE.intervalSeconds },
+  { description: "TCP_KEEPCNT", level: 6, name: 6, int_value: TCP_KEEPALIVE.probes },
+].map((option) => ({ ...option, state: "STATE_LISTENING" }));
+
+// istiod replaces this entry as a whole when it merges, so it says everything, what the DestinationRule says too.
+const upstreamProtocol: EnvoyConfig = typed("upstreams.http.v3.HttpProtocolOptions", {
+  common_http_protocol_options: {
+    idle_timeout: seconds(UPSTREAM_IDLE_SECONDS),
+    max_connection_duration: seconds(MAX_AGE_SECONDS),
+  },
+  use_downstream_protocol_config: {
+    http_protocol_options: {},
+    http2_protocol_options: {
+      initial_stream_window_size: UPSTREAM_STREAM_WINDOW_BYTES,
+      connection_keepalive: {
+        interval: seconds(UPSTREAM_PING.intervalSeconds),
+        timeout: seconds(UPSTREAM_PING.timeoutSeconds),
+      },
+    },
+  },
+});
+
+function luaFilter(routeSecret: string): EnvoyConfig {
+  const start = `envoy_on_request = fairlead_client_certificates("${checkedRouteSecret(routeSecret)}")`;
+  return {
+    name: FILTER_NAME,
+    typed_config: typed("filters.http.lua.v3.Lua", {
+      default_source_code: { inline_string: `${clientCertificatesLua}\n${start}\n` },
+    }),
+  };
+}
+
+function listenerPatches(portNumber: number, routeSecret: string): readonly ConfigPatch[] {
+  const match = { context: "GATEWAY" } as const;
+  const listener = (name: string, subFilter?: string) => ({
+    portNumber,
+    filterChain: {
+      filter: { name, ...(subFilter === undefined ? {} : { subFilter: { name: subFilter } }) },
+    },
+  });
+  return [
+    {
+      applyTo: "LISTENER",
+      match: { ...match, listener: { portNumber } },
+      patch: { operation: "MERGE", value: { socket_options: KEEPALIVE_SOCKET_OPTIONS } },
+    },
+    {
+      applyTo: "NETWORK_FILTER",
+      match: { ...match, listener: listener(HTTP_CONNECTION_MANAGER) },
+      patch: { operation: "MERGE", value: { typed_config: connectionManager } },
+    },
+    {
+      applyTo: "NETWORK_FILTER",
+      match: { ...match, listener: listener(TCP_PROXY) },
+      patch: {
+        operation: "MERGE",
+        value: {
+          typed_config: typed("filters.network.tcp_proxy.v3.TcpProxy", {
+            max_connect_attempts: MAX_CONNECT_ATTEMPTS,
+          }),
+        },
+      },
+    },
+    {
+      applyTo: "HTTP_FILTER",
+      match: { ...match, listener: listener(HTTP_CONNECTION_MANAGER, ROUTER) },
+      patch: { operation: "INSERT_BEFORE", value: luaFilter(routeSecret) },
+    },
+  ];
+}
+
+const clusterPatch = (subset: string): ConfigPatch => ({
+  applyTo: "CLUSTER",
+  match: { context: "GATEWAY", cluster: { subset } },
+  patch: {
+    operation: "MERGE",
+    value: {
+      typed_extension_protocol_options: {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": upstreamProtocol,
+      },
+    },
+  },
+});
+
+/**
+ * The one EnvoyFilter of an InternalGateway, whatever its number of hosted API servers. It acts on fairlead's port and
+ * on the clusters of fairlead's subsets, and never on a `transport_socket`: istiod would add it to passed-through chains
+ * too, and Envoy would refuse the whole listener.
+ * @param gateway Owns it.
+ * @param routeSecret Selects the trusted route; random, 32 hex digits at least. Never to be logged.
+ * @throws {Error} for a malformed route secret.
+ */
+export function envoyFilterOf(gateway: InternalGateway, routeSecret: string): EnvoyFilter {
+  const { name, namespace = "", uid = "" } = gateway.metadata;
+  return {
+    apiVersion: "networking.istio.io/v1alpha3",
+    kind: "EnvoyFilter",
+    metadata: {
+      name: objectName("fairlead", name),
+      namespace,
+      labels: marks(gateway.metadata),
+      ownerReferences: [{ apiVersion: gateway.apiVersion, kind: gateway.kind, name, uid }],
+    },
+    spec: {
+      workloadSelector: { labels: gateway.spec.selector },
+      priority: PRIORITY,
+      configPatches: [
+        ...listenerPatches(targetPortOf(gateway), routeSecret),
+        ...[SUBSETS.trusted, SUBSETS.untrusted].map(clusterPatch),
+      ],
+    },
+  };
+}

@@ -1,0 +1,303 @@
+import { equals } from "ramda";
+import {
+  Composer,
+  CST,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  Parser,
+  visit,
+  type Alias,
+  type Document,
+  type Pair,
+  type Scalar,
+  type YAMLMap,
+} from "yaml";
+import type { HostedAPIServer, InternalGateway, KubernetesObject } from "../../../lib/api";
+import { parseCertificates, type Certificate } from "../../../lib/domain/certificates";
+import { findTrustProblem } from "../../../lib/domain/trust";
+import { serviceOf } from "./exposure";
+
+/** Where a kubeconfig is to lead, and what its users will meet there. */
+export interface KubeconfigTarget {
+  /** `https://host` or `https://host:port`. */
+  readonly server: string;
+  /** The certificates that are served there, the leaf first; empty as long as that was not seen. */
+  readonly servedChain: readonly Certificate[];
+  readonly nowMs: number;
+}
+
+/** Why a kubeconfig is left as it is. */
+export type KubeconfigKeepReason =
+  | "UpToDate"
+  | "Malformed"
+  | "NotAKubeconfig"
+  | "NoCurrentContext"
+  | "UnknownContext"
+  | "UnknownCluster"
+  | "Ambiguous"
+  | "Aliases"
+  | "NoServer"
+  | "ServerHasPath"
+  | "TLSServerName"
+  | "ProxyURL"
+  | "CertificateAuthorityFile"
+  | "NotServedYet"
+  | "NotTrusted";
+
+/** A kubeconfig, changed or left alone. */
+export type PointedKubeconfig =
+  | { readonly kind: "change"; readonly text: string }
+  | {
+      readonly kind: "keep";
+      readonly reason: KubeconfigKeepReason;
+      /** The end of a sentence that begins with the kubeconfig; it quotes no credentials. */
+      readonly message: string;
+    };
+
+type Keep = Extract<PointedKubeconfig, { kind: "keep" }>;
+type Found<T> = { readonly kind: "found"; readonly value: T } | Keep;
+
+const keep = (reason: KubeconfigKeepReason, message: string): Keep => ({
+  kind: "keep",
+  reason,
+  message,
+});
+const found = <T>(value: T): Found<T> => ({ kind: "found", value });
+
+/** The server of kubeconfigs: the gateway by the first host in L7, the Service itself in L4; the port unless it is 443. */
+export function kubeconfigServerOf(
+  server: HostedAPIServer,
+  gateway: InternalGateway,
+  mode: "L7" | "L4",
+): string {
+  const { metadata, spec } = server;
+  const { name, port } = serviceOf(server);
+  const [host, number] =
+    mode === "L7"
+      ? [spec.hosts[0] ?? "", gateway.spec.port?.service ?? 443]
+      : [`${name}.${metadata.namespace ?? ""}.svc`, port];
+  return number === 443 ? `https://${host}` : `https://${host}:${number}`;
+}
+
+interface Parsed {
+  readonly tokens: readonly CST.Token[];
+  readonly document: Document.Parsed;
+  readonly root: YAMLMap;
+}
+
+function parse(text: string): Found<Parsed> {
+  const tokens = [...new Parser().parse(text)];
+  // Composing takes tokens apart no further, so that what is not changed is written back byte by byte.
+  const documents = [...new Composer({ keepSourceTokens: true, strict: true }).compose(tokens)];
+  const [document] = documents;
+  if (document === undefined || documents.length !== 1 || document.errors.length > 0) {
+    return keep("Malformed", "is not one well-formed YAML document.");
+  }
+  const aliases: Alias[] = [];
+  visit(document, {
+    Alias: (_key, alias) => {
+      aliases.push(alias);
+    },
+  });
+  if (aliases.length > 0) {
+    return keep(
+      "Aliases",
+      "uses YAML aliases, so that a change could concern more than one place.",
+    );
+  }
+  const root: unknown = document.contents;
+  if (!isMap(root) || root.get("kind") !== "Config" || !isSeq(root.get("clusters"))) {
+    return keep("NotAKubeconfig", "is not of kind Config, or has no clusters.");
+  }
+  return found({ tokens, document, root });
+}
+
+/** The entry of a list of named things; kubeconfigs have lists where they mean maps. */
+function findNamed(root: YAMLMap, list: string, name: string): Found<YAMLMap> | "absent" {
+  const entries = root.get(list);
+  const named = (isSeq(entries) ? entries.items : []).filter(
+    (entry): entry is YAMLMap => isMap(entry) && entry.get("name") === name,
+  );
+  const [entry] = named;
+  if (named.length > 1) return keep("Ambiguous", `has more than one entry ${name} in ${list}.`);
+  return entry === undefined ? "absent" : found(entry);
+}
+
+function findCluster(root: YAMLMap): Found<YAMLMap> {
+  const contextName = root.get("current-context");
+  if (typeof contextName !== "string" || contextName === "") {
+    return keep("NoCurrentContext", "has no current-context.");
+  }
+  const entry = findNamed(root, "contexts", contextName);
+  if (entry === "absent") return keep("UnknownContext", "has a current-context without a context.");
+  if (entry.kind === "keep") return entry;
+  const context = entry.value.get("context");
+  const clusterName = isMap(context) ? context.get("cluster") : undefined;
+  const cluster =
+    typeof clusterName === "string" ? findNamed(root, "clusters", clusterName) : "absent";
+  if (cluster === "absent") return keep("UnknownCluster", "has a context without a cluster.");
+  if (cluster.kind === "keep") return cluster;
+  const value = cluster.value.get("cluster");
+  return isMap(value) ? found(value) : keep("UnknownCluster", "has a cluster without content.");
+}
+
+function sameURL(a: string, b: string): boolean {
+  return URL.canParse(a) && URL.canParse(b) && new URL(a).href === new URL(b).href;
+}
+
+function findServer(cluster: YAMLMap): Found<Scalar<string>> {
+  const pair = cluster.items.find(
+    (item): item is Pair<Scalar, Scalar<string>> =>
+      isScalar(item.key) && item.key.value === "server",
+  );
+  const node = pair?.value;
+  if (!isScalar(node) || isAlias(node) || typeof node.value !== "string" || node.value === "") {
+    return keep("NoServer", "has a cluster without a server.");
+  }
+  return found(node);
+}
+
+/** What a client would check the served certificate by, and whether it would be content. */
+function findTrustObstacle(cluster: YAMLMap, target: KubeconfigTarget): Keep | undefined {
+  if (cluster.get("insecure-skip-tls-verify") === true) return undefined;
+  if (typeof cluster.get("certificate-authority") === "string") {
+    return keep(
+      "CertificateAuthorityFile",
+      "names its CA by a file, which can't be seen from here; use certificate-authority-data.",
+    );
+  }
+  const data = cluster.get("certificate-authority-data");
+  if (target.servedChain.length === 0) {
+    return keep("NotServedYet", "is to lead to a certificate that was not seen yet.");
+  }
+  const encoded = typeof data === "string" ? data : "";
+  const bundle = parseCertificates(Buffer.from(encoded, "base64").toString("utf8"));
+  const problem =
+    bundle.kind === "malformed"
+      ? `its certificate-authority-data ${bundle.message}`
+      : findTrustProblem({
+          chain: target.servedChain,
+          authorities: bundle.certificates,
+          host: new URL(target.server).hostname,
+          nowMs: target.nowMs,
+        });
+  return problem === undefined
+    ? undefined
+    : keep("NotTrusted", `would not trust what is served at ${target.server}: ${problem}.`);
+}
+
+function findObstacle(
+  cluster: YAMLMap,
+  current: string,
+  target: KubeconfigTarget,
+): Keep | undefined {
+  if (sameURL(current, target.server)) {
+    return keep("UpToDate", "leads there already.");
+  }
+  if (!URL.canParse(current) || !["/", ""].includes(new URL(current).pathname)) {
+    return keep("ServerHasPath", "has a server that is more than a host and a port.");
+  }
+  if (cluster.has("tls-server-name")) {
+    return keep("TLSServerName", "sets tls-server-name, which is sent instead of the host.");
+  }
+  if (cluster.has("proxy-url")) {
+    return keep("ProxyURL", "sets proxy-url, so that its connections go elsewhere first.");
+  }
+  return findTrustObstacle(cluster, target);
+}
+
+function withServer({ tokens, document }: Parsed, node: Scalar<string>, server: string): string {
+  const token = node.srcToken;
+  if (token === undefined || !CST.isScalar(token)) throw new Error("a parsed scalar has its token");
+  // A block scalar would keep its header, and its line break would be part of the value.
+  CST.setScalarValue(token, server, token.type === "block-scalar" ? { type: "PLAIN" } : {});
+  const text = tokens.map((part) => CST.stringify(part)).join("");
+  node.value = server;
+  const written = parse(text);
+  const isAlone =
+    written.kind === "found" && equals(written.value.document.toJS(), document.toJS());
+  if (!isAlone) throw new Error("the server of a kubeconfig could not be replaced alone");
+  return text;
+}
+
+/**
+ * Points a kubeconfig elsewhere: the server of the current context's cluster, and not a byte besides; comments, order and
+ * style stay. Whatever makes that unsafe or without effect leaves it alone.
+ * @param text The kubeconfig, YAML or JSON.
+ */
+export function pointKubeconfig(text: string, target: KubeconfigTarget): PointedKubeconfig {
+  const parsed = parse(text);
+  if (parsed.kind === "keep") return parsed;
+  const cluster = findCluster(parsed.value.root);
+  if (cluster.kind === "keep") return cluster;
+  const server = findServer(cluster.value);
+  if (server.kind === "keep") return server;
+  const obstacle = findObstacle(cluster.value, server.value.value, target);
+  if (obstacle !== undefined) return obstacle;
+  return { kind: "change", text: withServer(parsed.value, server.value, target.server) };
+}
+
+/** A Secret, as it is on the wire: its values are base64. */
+export interface KubeconfigSecret extends KubernetesObject {
+  readonly immutable?: boolean;
+  readonly data?: Readonly<Record<string, string>> | null;
+}
+
+/** What to do with a Secret of kubeconfigs. */
+export type KubeconfigSecretDecision =
+  | {
+      readonly kind: "change";
+      /** The keys to write, base64; the others stay. */
+      readonly data: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly kind: "keep";
+      readonly reason: "Missing" | "Immutable" | "NoKubeconfig" | KubeconfigKeepReason;
+      readonly message: string;
+    };
+
+/**
+ * Decides about a Secret: every key that holds a kubeconfig is pointed, or none if one of them can't be.
+ * @param secret Undefined where it does not exist.
+ */
+export function decideKubeconfigSecret(
+  secret: KubeconfigSecret | undefined,
+  target: KubeconfigTarget,
+): KubeconfigSecretDecision {
+  if (secret === undefined) {
+    return { kind: "keep", reason: "Missing", message: "The Secret does not exist." };
+  }
+  const entries = Object.entries(secret.data ?? {})
+    .map(([key, value]) => {
+      const text = Buffer.from(value, "base64").toString("utf8");
+      return { key, pointed: pointKubeconfig(text, target) };
+    })
+    .filter(({ pointed }) => pointed.kind === "change" || pointed.reason !== "NotAKubeconfig")
+    // What else is in such a Secret (a token, a certificate) is no YAML map, or none at all.
+    .filter(({ pointed }) => pointed.kind === "change" || pointed.reason !== "Malformed");
+  if (entries.length === 0) {
+    return { kind: "keep", reason: "NoKubeconfig", message: "No key holds a kubeconfig." };
+  }
+  const changes = new Map<string, string>();
+  let refused: KubeconfigSecretDecision | undefined;
+  for (const { key, pointed } of entries) {
+    if (pointed.kind === "change") changes.set(key, Buffer.from(pointed.text).toString("base64"));
+    else if (pointed.reason !== "UpToDate") {
+      refused ??= {
+        kind: "keep",
+        reason: pointed.reason,
+        message: `Key ${key} ${pointed.message}`,
+      };
+    }
+  }
+  if (refused !== undefined) return refused;
+  if (changes.size === 0) {
+    return { kind: "keep", reason: "UpToDate", message: "All kubeconfigs lead there already." };
+  }
+  if (secret.immutable === true) {
+    return { kind: "keep", reason: "Immutable", message: "The Secret is immutable." };
+  }
+  return { kind: "change", data: Object.fromEntries(changes) };
+}

@@ -1,0 +1,77 @@
+import type { Destination, HttpRetry, HttpRoute, VirtualService } from "../../../lib/api";
+import {
+  checkedRouteSecret,
+  destinationHostOf,
+  metadataOf,
+  serviceOf,
+  sortedHostsOf,
+  targetPortOf,
+  type Exposure,
+} from "./exposure";
+import { ROUTE_HEADER, SUBSETS } from "./subsets";
+
+/**
+ * Only what kube-apiserver has certainly not seen is sent again: no connection, a stream that it refused, or an end
+ * before the headers left. Istio's own default repeats on 503, a POST included.
+ * @see https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-retry-on
+ */
+const RETRIES: HttpRetry = {
+  attempts: 3,
+  retryOn: "connect-failure,refused-stream,reset-before-request",
+};
+
+function destinationOf(exposure: Exposure, subset: string): { destination: Destination } {
+  const host = destinationHostOf(exposure);
+  return { destination: { host, subset, port: { number: serviceOf(exposure.server).port } } };
+}
+
+function httpRoutesOf(exposure: Exposure): readonly HttpRoute[] | undefined {
+  const { credentials } = exposure.mode;
+  if (credentials === undefined) return undefined;
+  const untrusted: HttpRoute = {
+    name: SUBSETS.untrusted,
+    retries: RETRIES,
+    route: [destinationOf(exposure, SUBSETS.untrusted)],
+  };
+  if (!exposure.trusted || !credentials.clientCertificates) return [untrusted];
+  const exact = checkedRouteSecret(exposure.routeSecret);
+  return [
+    {
+      name: SUBSETS.trusted,
+      match: [{ headers: { [ROUTE_HEADER]: { exact } } }],
+      // The API server may pass headers on to extensions that its tenant runs, who must not learn the secret.
+      headers: { request: { remove: [ROUTE_HEADER] } },
+      retries: RETRIES,
+      route: [destinationOf(exposure, SUBSETS.trusted)],
+    },
+    untrusted,
+  ];
+}
+
+/**
+ * The VirtualService of a hosted API server: routes for requests (where there are credentials) and for passed-through
+ * connections, in both modes. The default route of requests is the untrusted one.
+ * @throws {Error} for a malformed route secret.
+ */
+export function virtualServiceOf(exposure: Exposure): VirtualService {
+  const metadata = metadataOf(exposure);
+  const hosts = sortedHostsOf(exposure.server);
+  const http = httpRoutesOf(exposure);
+  return {
+    apiVersion: "networking.istio.io/v1",
+    kind: "VirtualService",
+    metadata,
+    spec: {
+      exportTo: ["."],
+      hosts,
+      gateways: [metadata.name],
+      ...(http === undefined ? {} : { http }),
+      tls: [
+        {
+          match: [{ port: targetPortOf(exposure.gateway), sniHosts: hosts }],
+          route: [destinationOf(exposure, SUBSETS.passthrough)],
+        },
+      ],
+    },
+  };
+}
