@@ -32,6 +32,9 @@ export const FINALIZER_CREDENTIALS = `${GROUP}/credentials`;
 /** Kubernetes' well-known label for the zone of a Node. */
 export const LABEL_ZONE = "topology.kubernetes.io/zone";
 
+/** Every Namespace carries its own name under this label. */
+export const LABEL_NAMESPACE_NAME = "kubernetes.io/metadata.name";
+
 /** The ConfigMap that tells a control-plane namespace's Pods where to go. */
 export const ROUTE_CONFIG_MAP = "istio-internal-load-balancing";
 

@@ -20,9 +20,7 @@ export type {
 export type { HostedFiles, HostedKeys } from "./hosted-files";
 export type { Istiod, IstiodRejections } from "./istiod";
 export type { KubectlOptions, KubectlResult } from "./kubectl";
-export { metricSamples, metricSum } from "./metrics";
 export type { Sample } from "./metrics";
-export { NetworkUnavailableError } from "./network";
 export type { HostAlias, Network, PodPlace } from "./network";
 export { createProgress } from "./progress";
 export type { Progress, Step } from "./progress";
