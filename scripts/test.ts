@@ -59,7 +59,7 @@ async function prepareClusters(): Promise<void> {
       preferLocal: true,
       stdio: "inherit",
     });
-  await run([LARGE_CASES_VERSION, "--with", "kube-controller-manager"]);
+  await run([LARGE_CASES_VERSION, "--with", "data-plane"]);
   await run(kubernetesVersionsUnderTest());
 }
 
