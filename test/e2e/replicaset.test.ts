@@ -39,13 +39,14 @@ describe("with the controllers of a real cluster", () => {
     stage = await setStage({
       version: LARGE_CASES_VERSION,
       controllerManager: "run",
-      objects: ["istio-ingress", "routed", "broken"].map((name) => namespace(name)),
+      // The routes are there first: a ReplicaSet creates its Pod faster than a watch tells of a new one.
+      objects: [
+        ...["istio-ingress", "routed", "broken"].map((name) => namespace(name)),
+        routeConfigMap("routed", { hosts: "api.example.com", "istio-namespace": "istio-ingress" }),
+        routeConfigMap("broken", { hosts: "", "istio-namespace": "istio-ingress" }),
+      ],
     });
     await stage.api.create(internalGateway("istio-ingress"));
-    await stage.api.createAll([
-      routeConfigMap("routed", { hosts: "api.example.com", "istio-namespace": "istio-ingress" }),
-      routeConfigMap("broken", { hosts: "", "istio-namespace": "istio-ingress" }),
-    ]);
   }, START_TIMEOUT_MS);
 
   afterAll(async () => {
@@ -178,7 +179,7 @@ describe("with the controllers of a real cluster", () => {
     const spec = { gatewayRef: { namespace: "other-gateway", name: "default" } };
     await api.createAll([
       namespace("other-gateway"),
-      internalGateway("other-gateway"),
+      internalGateway("other-gateway", { selector: { app: "other-gateway" } }),
       hostedAPIServer("routed", "main", spec),
     ]);
     await eventually(async () => {

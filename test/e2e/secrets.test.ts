@@ -137,9 +137,9 @@ describe("private keys, with both processes at LOG_LEVEL=debug", () => {
       routeConfigMap(tenant, { hosts: "", "istio-namespace": gateway }),
     ]);
     await eventually(async () => {
-      expect(await stage.refusal(["create", "-f", "-"], routedPod(tenant, "denied"))).toContain(
-        "names no hosts",
-      );
+      expect(
+        await stage.refusal(["create", "--dry-run=server", "-f", "-"], routedPod(tenant, "denied")),
+      ).toContain("names no hosts");
     });
   };
 

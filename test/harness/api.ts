@@ -200,13 +200,11 @@ export class Api {
     });
   }
 
-  /** Deletes an object, if it exists. */
+  /** Deletes an object, if it exists; a Pod at once, since there is no kubelet that would end it. */
   async remove(ref: Ref): Promise<void> {
+    const query = ref.kind === "Pod" ? "gracePeriodSeconds=0" : "propagationPolicy=Background";
     try {
-      await this.#send({
-        method: "DELETE",
-        path: `${objectPath(ref)}?propagationPolicy=Background`,
-      });
+      await this.#send({ method: "DELETE", path: `${objectPath(ref)}?${query}` });
     } catch (error) {
       if (!(error instanceof Refusal && error.code === 404)) throw error;
     }
