@@ -14,6 +14,7 @@ import {
   startCluster,
   startDataPlane,
 } from "../cluster";
+import { describeDataPlane } from "./data-plane-choice";
 
 const startTimeoutMs = 1_800_000;
 const host = "api.shoot1.example.com";
@@ -134,7 +135,7 @@ afterAll(async () => {
   await cluster.stop();
 });
 
-describe("a hosted cluster through the gateway", () => {
+describeDataPlane("a hosted cluster through the gateway", () => {
   it("knows a client certificate's user and groups", async () => {
     const user = { name: "jane", groups: ["dev", "ops"] };
     const kubeconfig = await hosted.kubeconfigFor(user, access());
@@ -270,7 +271,7 @@ const get = () => new Promise((resolve, reject) => {
 })();
 `;
 
-describe("an API server that stops", () => {
+describeDataPlane("an API server that stops", () => {
   const path = "{range .items[*].endpoints[*]}{.targetRef.name}={.conditions.ready} {end}";
   const endpoints = async () => {
     const selector = "kubernetes.io/service-name=kube-apiserver";
@@ -293,7 +294,7 @@ describe("an API server that stops", () => {
   }, 120_000);
 });
 
-describe("a gateway's replica that is killed", () => {
+describeDataPlane("a gateway's replica that is killed", () => {
   it("is not ready, leaves no Envoy behind, and serves again when it is started", async () => {
     const replica = gateway.replicas[1];
     if (replica === undefined) throw new Error("There is no second replica.");
@@ -314,7 +315,7 @@ describe("a gateway's replica that is killed", () => {
   }, 60_000);
 });
 
-describe("configuration that is wrong", () => {
+describeDataPlane("configuration that is wrong", () => {
   it("is seen nowhere so far", async () => {
     expect(await plane.istiod.rejections()).toEqual({ xds: 0, validation: 0, internal: 0 });
     for (const replica of gateway.replicas) expect(await replica.rejectedUpdates()).toEqual({});

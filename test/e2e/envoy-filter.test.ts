@@ -16,6 +16,7 @@ import { silentProgress } from "../cluster/progress";
 import { startWatchdog, type Watchdog } from "../cluster/watchdog";
 import { bootstrapOf } from "../envoy/configuration";
 import { startEchoServer, type Echo, type EchoServer } from "../envoy/echo-server";
+import { describeDataPlane } from "./data-plane-choice";
 
 jest.setTimeout(300_000);
 
@@ -63,7 +64,7 @@ const spoofs: readonly Headers[] = [
 ];
 
 /** A real Envoy with fairlead's filter, without Istio. */
-describe("the filter in Envoy", () => {
+describeDataPlane("the filter in Envoy", () => {
   let directory: string;
   let watchdog: Watchdog;
   let program: string;

@@ -5,6 +5,7 @@ import type { KubernetesObject } from "../../lib/api";
 import { startCluster, type EmbeddedCluster } from "../cluster";
 import { findPrograms } from "../cluster/binaries";
 import { silentProgress } from "../cluster/progress";
+import { describeDataPlane } from "./data-plane-choice";
 
 jest.setTimeout(600_000);
 
@@ -36,7 +37,7 @@ function withoutOwners(object: KubernetesObject): KubernetesObject {
   return { ...object, metadata };
 }
 
-describe("Istio's schemas", () => {
+describeDataPlane("Istio's schemas", () => {
   let cluster: EmbeddedCluster;
 
   /** Asks the API server whether it would take an object, unknown fields being errors. */
