@@ -1,5 +1,10 @@
 import type { HostedAPIServer, PartialObjectMetadata } from "../../lib/api";
-import type { KubernetesClient, Logger, ObjectRef } from "../../lib/cluster";
+import {
+  setFinalizer,
+  type KubernetesClient,
+  type Logger,
+  type ObjectRef,
+} from "../../lib/cluster";
 import {
   ANNOTATION_SUPERSEDED_AT,
   FIELD_MANAGERS,
@@ -20,6 +25,7 @@ export interface ExecuteContext {
 }
 
 const fieldManager = FIELD_MANAGERS.credentials;
+const finalizer = { finalizer: FINALIZER_CREDENTIALS, fieldManager };
 
 const refOfSecret = ({ metadata }: PartialObjectMetadata): ObjectRef => ({
   apiVersion: "v1",
@@ -27,10 +33,6 @@ const refOfSecret = ({ metadata }: PartialObjectMetadata): ObjectRef => ({
   namespace: metadata.namespace ?? "",
   name: metadata.name,
 });
-
-function refOfHapi({ apiVersion, kind, metadata }: HostedAPIServer): ObjectRef {
-  return { apiVersion, kind, namespace: metadata.namespace ?? "", name: metadata.name };
-}
 
 async function valuesOf({ content }: DesiredSecret): Promise<Readonly<Record<string, string>>> {
   if (content.kind === "known") return content.values;
@@ -67,16 +69,6 @@ function preconditionsOf({ metadata }: PartialObjectMetadata): {
   };
 }
 
-async function setFinalizers(
-  { client }: ExecuteContext,
-  hapi: HostedAPIServer,
-  finalizers: readonly string[],
-): Promise<HostedAPIServer> {
-  const { resourceVersion, uid } = hapi.metadata;
-  const patch = { metadata: { resourceVersion, uid, finalizers } };
-  return client.patch<HostedAPIServer>(refOfHapi(hapi), patch, { type: "merge", fieldManager });
-}
-
 async function annotate(
   { client }: ExecuteContext,
   secret: PartialObjectMetadata,
@@ -101,8 +93,7 @@ export async function applyAction(
   const { client, log } = context;
   const { hapi } = owner;
   if (action.kind === "add-finalizer") {
-    const finalizers = [...(hapi.metadata.finalizers ?? []), FINALIZER_CREDENTIALS];
-    return setFinalizers(context, hapi, finalizers);
+    return setFinalizer(client, hapi, { ...finalizer, present: true });
   }
   const { namespace, name } = action.secret;
   log.info({ key: keyOf(hapi), action: action.kind, secret: `${namespace}/${name}` }, "write");
@@ -132,12 +123,7 @@ export async function settleAction(
   hapi: HostedAPIServer,
 ): Promise<void> {
   if (action.kind === "remove-finalizer") {
-    const { finalizers = [] } = hapi.metadata;
-    await setFinalizers(
-      context,
-      hapi,
-      finalizers.filter((finalizer) => finalizer !== FINALIZER_CREDENTIALS),
-    );
+    await setFinalizer(context.client, hapi, { ...finalizer, present: false });
     return;
   }
   const { namespace, name } = action.secret.metadata;

@@ -20,9 +20,8 @@ export async function setFinalizer<T extends KubernetesObject>(
   const next = wish.present
     ? [...finalizers, wish.finalizer]
     : finalizers.filter((finalizer) => finalizer !== wish.finalizer);
-  const patch = {
-    metadata: { resourceVersion: object.metadata.resourceVersion, finalizers: next },
-  };
+  const { resourceVersion, uid } = object.metadata;
+  const patch = { metadata: { resourceVersion, uid, finalizers: next } };
   return client.patch<T>(refOf(object), patch, {
     type: "merge",
     fieldManager: wish.fieldManager,
