@@ -1,7 +1,7 @@
 import "./lib/cluster/pepr-environment";
 import { Log, PeprModule } from "pepr";
 import { credentialsController } from "./capabilities/credentials";
-import { exposureCapability, exposureController } from "./capabilities/exposure";
+import { exposureCapability, exposureController, openExposureCaches } from "./capabilities/exposure";
 import { podsCapability, Routes } from "./capabilities/pods";
 import {
   addressesFrom,
@@ -129,7 +129,10 @@ async function startControllers(
   await Promise.all(
     Object.values(caches).map(({ synced }: WatchCaches[keyof WatchCaches]) => synced),
   );
-  const exposure = exposureController(withCaches);
+  const exposure = exposureController({
+    ...cluster,
+    caches: openExposureCaches(cluster, caches),
+  });
   const status = statusController(withCaches);
   const credentials = credentialsController({
     ...withCaches,

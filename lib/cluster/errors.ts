@@ -27,6 +27,8 @@ export const isNotFound = (error: unknown): boolean =>
   error instanceof ApiError && error.options.status === 404;
 /** A write's precondition no longer holds, or another field manager owns a field. */
 export const isConflict = (error: unknown): boolean => hasReason(error, "Conflict");
+/** An object of that name exists already. */
+export const isAlreadyExists = (error: unknown): boolean => hasReason(error, "AlreadyExists");
 /** RBAC or an admission plugin says no. */
 export const isForbidden = (error: unknown): boolean =>
   error instanceof ApiError && error.options.status === 403;

@@ -1,5 +1,8 @@
 export { AdmissionNotes, mendResponse } from "./admission";
 export { openCache, type Cache, type CacheContext, type CacheOptions, type Change } from "./cache";
+export { deferCache } from "./deferred-cache";
+export { Freshest } from "./freshest";
+export { probeGateway, type GatewayProbe, type GatewaySighting } from "./gateway-probe";
 export {
   KubernetesClient,
   refOf,
@@ -11,7 +14,15 @@ export {
 } from "./client";
 export { systemClock, type Clock } from "./clock";
 export { connectFromEnvironment, Connection } from "./connection";
-export { ApiError, describeError, isConflict, isForbidden, isInvalid, isNotFound } from "./errors";
+export {
+  ApiError,
+  describeError,
+  isAlreadyExists,
+  isConflict,
+  isForbidden,
+  isInvalid,
+  isNotFound,
+} from "./errors";
 export { createEventRecorder, type EventRecorder, type EventText } from "./events";
 export { installDefinitions } from "./install";
 export { silentLogger, type Logger } from "./logger";

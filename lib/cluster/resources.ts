@@ -25,7 +25,11 @@ const plurals: Readonly<Record<string, string>> = {
   "v1/Service": "services",
   "discovery.k8s.io/v1/EndpointSlice": "endpointslices",
   "apiextensions.k8s.io/v1/CustomResourceDefinition": "customresourcedefinitions",
+  "networking.k8s.io/v1/NetworkPolicy": "networkpolicies",
+  "networking.istio.io/v1/DestinationRule": "destinationrules",
   "networking.istio.io/v1/Gateway": "gateways",
+  "networking.istio.io/v1/VirtualService": "virtualservices",
+  "networking.istio.io/v1alpha3/EnvoyFilter": "envoyfilters",
   [`${API_VERSION}/HostedAPIServer`]: "hostedapiservers",
   [`${API_VERSION}/InternalGateway`]: "internalgateways",
 };

@@ -55,8 +55,12 @@ function parseDnsNames(subjectAltName: string | undefined): string[] {
     .filter((name) => name !== "" && !name.includes('"'));
 }
 
-function toCertificate(pem: string): Certificate {
-  const x509 = new X509Certificate(pem);
+/**
+ * One certificate, of PEM or DER.
+ * @throws {Error} where it is none.
+ */
+export function toCertificate(encoded: string | Buffer): Certificate {
+  const x509 = new X509Certificate(encoded);
   // The types say string[], node says undefined where the extension is missing.
   const usages = x509.keyUsage as readonly string[] | undefined;
   return {

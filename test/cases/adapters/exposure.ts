@@ -4,7 +4,7 @@ import {
   serviceNameOf,
   type EndpointSlice,
   type GatewayService,
-} from "../../../capabilities/exposure/plan";
+} from "../../../capabilities/exposure/gateways/plan";
 import type { HostedAPIServer, InternalGateway, KubernetesObject } from "../../../lib/api";
 import type { CaseAdapter, Given } from "../runner";
 

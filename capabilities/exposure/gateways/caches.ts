@@ -1,6 +1,6 @@
 import { equals } from "ramda";
-import type { InternalGateway, KubernetesObject } from "../../lib/api";
-import { openCache, type Cache, type CacheContext } from "../../lib/cluster";
+import type { InternalGateway, KubernetesObject } from "../../../lib/api";
+import { openCache, type Cache, type CacheContext } from "../../../lib/cluster";
 import { serviceNameOf, type EndpointSlice } from "./plan";
 
 /** What is watched for one InternalGateway: the endpoints of its internal Service and the Pods it selects. */

@@ -4,8 +4,8 @@ import type {
   InternalGatewayStatus,
   KubernetesObject,
   ObjectMeta,
-} from "../../lib/api";
-import { stampCondition, type DecidedCondition } from "../../lib/domain/conditions";
+} from "../../../lib/api";
+import { stampCondition, type DecidedCondition } from "../../../lib/domain/conditions";
 import {
   FINALIZER_EXPOSURE,
   INTERNAL_SERVICE,
@@ -14,7 +14,7 @@ import {
   LABEL_NAME,
   LABEL_NAMESPACE,
   MANAGED_BY,
-} from "../../lib/domain/names";
+} from "../../../lib/domain/names";
 
 /** A port of a Service; `targetPort` is a number or a name. */
 export interface ServicePort {
