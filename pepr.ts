@@ -1,7 +1,11 @@
 import "./lib/cluster/pepr-environment";
 import { Log, PeprModule } from "pepr";
 import { credentialsController } from "./capabilities/credentials";
-import { exposureCapability, exposureController, openExposureCaches } from "./capabilities/exposure";
+import {
+  exposureCapability,
+  exposureController,
+  openExposureCaches,
+} from "./capabilities/exposure";
 import { podsCapability, Routes } from "./capabilities/pods";
 import {
   addressesFrom,
@@ -129,14 +133,23 @@ async function startControllers(
   await Promise.all(
     Object.values(caches).map(({ synced }: WatchCaches[keyof WatchCaches]) => synced),
   );
+  const exposureCaches = openExposureCaches(cluster, caches);
+  await Promise.all([
+    exposureCaches.istio.known,
+    exposureCaches.networkPolicies.synced,
+    exposureCaches.routeConfigMaps.synced,
+  ]);
   const exposure = exposureController({
     ...cluster,
-    caches: openExposureCaches(cluster, caches),
+    caches: exposureCaches,
+    events,
+    clusterDomain: settings.clusterDomain,
   });
   const status = statusController(withCaches);
   const credentials = credentialsController({
     ...withCaches,
     events,
+    references: exposure.references,
     settings: { drainMs: settings.drainMs, graceMs: settings.graceMs },
   });
   wakeGateway = (key) => {

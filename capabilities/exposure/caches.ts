@@ -37,6 +37,8 @@ export interface IstioCaches {
   readonly destinationRules: Cache<DestinationRule>;
   /** fairlead's own. */
   readonly envoyFilters: Cache<EnvoyFilter>;
+  /** Resolves once it is known whether the cluster has these kinds, and what there is of them. */
+  readonly known: Promise<void>;
 }
 
 /** What exposure knows of the cluster. */
@@ -103,7 +105,7 @@ function openIstioCaches(context: CacheContext): IstioCaches {
     });
   });
   const own = { apiVersion: ISTIO, labelSelector: OWN } as const;
-  return {
+  const caches = {
     gateways: deferCache(served, () =>
       openCache<AnyGateway | Gateway>(context, {
         apiVersion: ISTIO,
@@ -125,6 +127,11 @@ function openIstioCaches(context: CacheContext): IstioCaches {
       }),
     ),
   };
+  const known = definition.synced.then(async () => {
+    if (definition.list().length === 0) return;
+    await Promise.all(Object.values(caches).map(({ synced }: { synced: Promise<void> }) => synced));
+  });
+  return { ...caches, known };
 }
 
 /** Opens what exposure watches besides what the watch process watches anyway. */

@@ -1,17 +1,21 @@
-import type { HostedAPIServer, InternalGateway } from "../../lib/api";
+import type { HostedAPIServer, InternalGateway, KubernetesObject } from "../../lib/api";
 import {
-  applyStatus,
   createQueue,
   type CacheContext,
-  type Outcome,
+  type Change,
+  type EventRecorder,
   type Queue,
 } from "../../lib/cluster";
-import { stampCondition } from "../../lib/domain/conditions";
-import { keyOf, splitKey } from "../../lib/domain/keys";
-import { FIELD_MANAGERS } from "../../lib/domain/names";
+import { findCondition } from "../../lib/domain/conditions";
+import { keyOf } from "../../lib/domain/keys";
+import { LABEL_MANAGED_BY, MANAGED_BY } from "../../lib/domain/names";
 import type { ExposureCaches } from "./caches";
-import { decideExposure } from "./decide";
+import { KubeconfigSecrets } from "./clients";
 import { GatewayReconciler } from "./gateways/reconcile";
+import { serviceOf } from "./resources";
+import { OwnIndex } from "./servers/own-index";
+import { ServerReconciler } from "./servers/reconcile";
+import { referencedSecrets, serverFacts } from "./servers/references";
 
 export { openExposureCaches, type ExposureCaches } from "./caches";
 export { exposureCapability } from "./capability";
@@ -19,88 +23,167 @@ export { exposureCapability } from "./capability";
 /** What the exposure controller needs. */
 export interface ExposureContext extends CacheContext {
   readonly caches: ExposureCaches;
+  readonly events: EventRecorder;
+  readonly clusterDomain: string;
 }
 
 /** A running controller. */
 export interface ExposureController {
   readonly gateways: Queue;
   readonly servers: Queue;
+  /** Which Secrets the gateway's configuration refers to. */
+  readonly references: {
+    of(key: string): ReadonlySet<string>;
+    onChange(listener: (key: string) => void): void;
+  };
   /** Looks at everything again. */
   resync(): void;
 }
 
-const done: Outcome = { kind: "done" };
-const fieldManager = FIELD_MANAGERS.exposure;
+const hasChanged = <T>({ kind, object, previous }: Change<T>, facts: (object: T) => string) =>
+  kind !== "updated" || previous === undefined || facts(previous) !== facts(object);
 
-async function reconcileServer(context: ExposureContext, key: string): Promise<Outcome> {
-  const { namespace, name } = splitKey(key);
-  const hapi = context.caches.hostedAPIServers.get(name, namespace);
-  const found = context.caches.namespaces.get(namespace);
-  // A status of what is going is of no use, and a write could meet an object that is gone.
-  if (hapi === undefined || hapi.metadata.deletionTimestamp !== undefined) return done;
-  const { programmed, loadBalancing } = decideExposure(hapi, found?.metadata);
-  const condition = stampCondition(programmed, {
-    current: hapi.status?.conditions,
-    generation: hapi.metadata.generation,
-    nowMs: context.clock.nowMs(),
-  });
-  await applyStatus(
-    { client: context.client, fieldManager, object: hapi },
-    { loadBalancing, conditions: [condition] },
-  );
-  return done;
+/** What of an InternalGateway matters to the servers that use it. */
+function gatewayFacts({ metadata, spec, status }: InternalGateway): string {
+  const accepted = findCondition(status?.conditions, "Accepted");
+  return JSON.stringify([metadata.uid, spec, accepted?.status]);
 }
 
-/**
- * Starts the exposure controller on caches that are synced. A change of an InternalGateway, its Service, endpoints,
- * Pods or attached HostedAPIServers concerns that InternalGateway alone.
- */
-export function exposureController(context: ExposureContext): ExposureController {
-  const { caches, clock, log } = context;
-  const gateways: Queue = createQueue({
-    name: "exposure-gateways",
-    reconcile: (key) => reconciler.reconcile(key),
-    clock,
-    log,
-  });
-  const reconciler = new GatewayReconciler(context, (key) => {
-    gateways.add(key);
-  });
-  const servers = createQueue({
-    name: "exposure-servers",
-    reconcile: (key) => reconcileServer(context, key),
-    clock,
-    log,
-  });
+function namespaceFacts({ metadata }: KubernetesObject): string {
+  return JSON.stringify([metadata.uid, metadata.deletionTimestamp, metadata.annotations]);
+}
 
-  const noteServer = (hapi: HostedAPIServer, gone: boolean): void => {
-    const key = keyOf(hapi);
-    reconciler.noteAttachment(key, gone ? undefined : hapi).forEach((gateway) => {
-      gateways.add(gateway);
+class Exposure implements ExposureController {
+  readonly gateways: Queue;
+  readonly servers: Queue;
+  readonly #gatewayReconciler: GatewayReconciler;
+  readonly #clients: KubeconfigSecrets;
+  readonly #own: OwnIndex;
+  readonly #listeners: ((key: string) => void)[] = [];
+
+  constructor(private readonly context: ExposureContext) {
+    const { caches, clock, log } = context;
+    this.gateways = createQueue({
+      name: "exposure-gateways",
+      reconcile: (key) => this.#gatewayReconciler.reconcile(key),
+      clock,
+      log,
     });
-    servers.add(key);
-  };
-  const gatewaysOf = (namespace: string): readonly InternalGateway[] =>
-    caches.internalGateways.list(namespace);
+    this.#gatewayReconciler = new GatewayReconciler(context, (key) => {
+      this.gateways.add(key);
+    });
+    this.#own = new OwnIndex(caches, (key) => {
+      this.servers.add(key);
+      for (const listener of this.#listeners) listener(key);
+    });
+    this.#clients = new KubeconfigSecrets({ ...context, secrets: caches.secrets });
+    const servers = new ServerReconciler({
+      ...context,
+      facts: this.#gatewayReconciler.facts,
+      own: this.#own,
+      clients: this.#clients,
+      noteAddress: (gateway, address, answered) => {
+        this.#gatewayReconciler.noteAddress(gateway, address, answered);
+      },
+    });
+    this.servers = createQueue({
+      name: "exposure-servers",
+      reconcile: (key) => servers.reconcile(key),
+      clock,
+      log,
+    });
+    this.#listen();
+    this.resync();
+  }
 
-  caches.internalGateways.onChange(({ object }) => {
-    gateways.add(keyOf(object));
-  });
-  caches.hostedAPIServers.onChange(({ kind, object }) => {
-    noteServer(object, kind === "deleted");
-  });
-  caches.services.onChange(({ object }) => {
-    for (const gateway of gatewaysOf(object.metadata.namespace ?? "")) gateways.add(keyOf(gateway));
-  });
-  caches.namespaces.onChange(({ object }) => {
-    for (const hapi of caches.hostedAPIServers.list(object.metadata.name)) servers.add(keyOf(hapi));
-    for (const gateway of gatewaysOf(object.metadata.name)) gateways.add(keyOf(gateway));
-  });
-
-  const resync = (): void => {
-    for (const hapi of caches.hostedAPIServers.list()) noteServer(hapi, false);
-    for (const gateway of caches.internalGateways.list()) gateways.add(keyOf(gateway));
+  readonly references = {
+    of: (key: string): ReadonlySet<string> => referencedSecrets(this.#own.of(key)),
+    onChange: (listener: (key: string) => void): void => {
+      this.#listeners.push(listener);
+    },
   };
-  resync();
-  return { gateways, servers, resync };
+
+  resync(): void {
+    const { caches } = this.context;
+    for (const hapi of caches.hostedAPIServers.list()) this.#noteServer(hapi, false);
+    // What was made for a HostedAPIServer that went while nobody watched.
+    for (const key of this.#own.keys()) this.servers.add(key);
+    for (const route of caches.routeConfigMaps.list()) this.#wakeNamespace(route);
+    for (const gateway of caches.internalGateways.list()) this.gateways.add(keyOf(gateway));
+  }
+
+  #noteServer(hapi: HostedAPIServer, gone: boolean): void {
+    const key = keyOf(hapi);
+    const changed = this.#gatewayReconciler.noteAttachment(key, gone ? undefined : hapi);
+    for (const gateway of changed) this.gateways.add(gateway);
+    this.servers.add(key);
+  }
+
+  #listen(): void {
+    const { caches } = this.context;
+    caches.hostedAPIServers.onChange((change) => {
+      if (hasChanged(change, serverFacts)) {
+        this.#noteServer(change.object, change.kind === "deleted");
+      }
+    });
+    caches.internalGateways.onChange((change) => {
+      const key = keyOf(change.object);
+      this.gateways.add(key);
+      if (hasChanged(change, gatewayFacts)) this.#wakeAttached(key);
+    });
+    this.#gatewayReconciler.facts.onChange((key) => {
+      this.#wakeAttached(key);
+    });
+    caches.namespaces.onChange((change) => {
+      if (!hasChanged(change, namespaceFacts)) return;
+      const { name } = change.object.metadata;
+      for (const hapi of caches.hostedAPIServers.list(name)) this.servers.add(keyOf(hapi));
+      for (const gateway of caches.internalGateways.list(name)) this.gateways.add(keyOf(gateway));
+    });
+    caches.services.onChange(({ object }) => {
+      const { namespace = "", name } = object.metadata;
+      for (const gateway of caches.internalGateways.list(namespace)) {
+        this.gateways.add(keyOf(gateway));
+      }
+      for (const hapi of caches.hostedAPIServers.list(namespace)) {
+        if (serviceOf(hapi).name === name) this.servers.add(keyOf(hapi));
+      }
+    });
+    caches.routeConfigMaps.onChange(({ object }) => {
+      this.#wakeNamespace(object);
+    });
+    caches.secrets.onChange(({ object }) => {
+      const { namespace = "", name } = object.metadata;
+      for (const key of this.#clients.keysOf(namespace, name)) this.servers.add(key);
+    });
+    caches.networkPolicies.onChange(({ object }) => {
+      // fairlead's own are told by their index.
+      if (object.metadata.labels?.[LABEL_MANAGED_BY] === MANAGED_BY) return;
+      this.#wakeNamespace(object);
+      for (const gateway of caches.internalGateways.list(object.metadata.namespace)) {
+        this.gateways.add(keyOf(gateway));
+        this.#wakeAttached(keyOf(gateway));
+      }
+    });
+  }
+
+  #wakeNamespace({ metadata }: KubernetesObject): void {
+    for (const hapi of this.context.caches.hostedAPIServers.list(metadata.namespace)) {
+      this.servers.add(keyOf(hapi));
+    }
+  }
+
+  #wakeAttached(gateway: string): void {
+    for (const hapi of this.context.caches.hostedAPIServers.list()) {
+      const ref = hapi.status?.gatewayRef;
+      if (ref !== undefined && `${ref.namespace}/${ref.name}` === gateway) {
+        this.servers.add(keyOf(hapi));
+      }
+    }
+  }
+}
+
+/** Starts the exposure controller on caches that are synced. */
+export function exposureController(context: ExposureContext): ExposureController {
+  return new Exposure(context);
 }

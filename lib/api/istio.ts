@@ -72,8 +72,8 @@ export interface HttpRetry {
   readonly retryOn: string;
 }
 
-/** A route of HTTP requests; the first one that matches takes them, one without `match` takes all. */
-export interface HttpRoute {
+/** A route of HTTP requests that leads somewhere; the first one that matches takes them, one without `match` takes all. */
+export interface ForwardingRoute {
   readonly name: string;
   readonly match?: readonly {
     readonly headers: Readonly<Record<string, { readonly exact: string }>>;
@@ -83,6 +83,16 @@ export interface HttpRoute {
   readonly retries: HttpRetry;
   readonly route: readonly { readonly destination: Destination }[];
 }
+
+/** A route of HTTP requests that the gateway answers itself. */
+export interface DirectRoute {
+  readonly name: string;
+  readonly match: readonly { readonly uri: { readonly exact: string } }[];
+  readonly directResponse: { readonly status: number };
+}
+
+/** A route of HTTP requests. */
+export type HttpRoute = ForwardingRoute | DirectRoute;
 
 /** A route of TLS connections that are passed through. */
 export interface TlsRoute {

@@ -1,4 +1,5 @@
 export { AdmissionNotes, mendResponse } from "./admission";
+export { Backoff } from "./backoff";
 export { openCache, type Cache, type CacheContext, type CacheOptions, type Change } from "./cache";
 export { deferCache } from "./deferred-cache";
 export { Freshest } from "./freshest";

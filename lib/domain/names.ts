@@ -17,7 +17,7 @@ export const LABEL_TOPOLOGY_AWARE = `${GROUP}/topology-aware`;
 
 /** On Services: the value of trafficDistribution that fairlead set, its mark of ownership. */
 export const ANNOTATION_TRAFFIC_DISTRIBUTION = `${GROUP}/traffic-distribution`;
-/** On Services: another manager keeps setting the field back; admission leaves it alone. */
+/** On Services and Secrets of kubeconfigs: another manager keeps setting them back; fairlead leaves them alone. */
 export const ANNOTATION_CONTESTED = `${GROUP}/contested`;
 /** On Secrets: since when another version has replaced this one (RFC 3339). */
 export const ANNOTATION_SUPERSEDED_AT = `${GROUP}/superseded-at`;
@@ -26,6 +26,8 @@ export const ANNOTATION_DISABLE_L7 = `${GROUP}/disable-l7`;
 /** Gardener's way to say the same. */
 export const ANNOTATION_DISABLE_ISTIO_TLS_TERMINATION =
   "shoot.gardener.cloud/disable-istio-tls-termination";
+/** On a HostedAPIServer: its deletion does not wait for routed Pods. */
+export const ANNOTATION_FORCE_DELETE = `${GROUP}/force-delete`;
 export const FINALIZER_EXPOSURE = `${GROUP}/exposure`;
 export const FINALIZER_CREDENTIALS = `${GROUP}/credentials`;
 

@@ -38,6 +38,11 @@ function secretNames(volume: Volume): readonly (string | undefined)[] {
   return [volume.secret?.secretName, ...sources.map(({ secret }) => secret?.name)];
 }
 
+/** The names of the Secrets that a Pod's volumes hold, whole or in part. */
+export function mountedSecrets({ spec }: Pod): readonly string[] {
+  return (spec.volumes ?? []).flatMap(secretNames).filter((name) => name !== undefined);
+}
+
 /**
  * Whether a Pod is to be routed: its label decides, else whether it mounts a generic kubeconfig. Other values of the
  * label than "true" and "false" say nothing.
@@ -45,8 +50,6 @@ function secretNames(volume: Volume): readonly (string | undefined)[] {
 export function routingOf(pod: Pod): Routing {
   const label = pod.metadata.labels?.[LABEL_ROUTE];
   if (label === "false") return "OptedOut";
-  const mounts = (pod.spec.volumes ?? [])
-    .flatMap(secretNames)
-    .some((name) => name?.startsWith(GENERIC_KUBECONFIG_PREFIX));
+  const mounts = mountedSecrets(pod).some((name) => name.startsWith(GENERIC_KUBECONFIG_PREFIX));
   return label === "true" || mounts ? "Routed" : "NotRouted";
 }

@@ -1,3 +1,5 @@
+import { findHostProblem } from "./hosts";
+
 /** fairlead's settings, as they are parsed once from the environment; times in milliseconds. */
 export interface Settings {
   /** Port of the webhook's server, and of health and metrics. */
@@ -12,6 +14,8 @@ export interface Settings {
   readonly versionIntervalMs: number;
   /** How often everything is looked at again, from the caches. */
   readonly resyncMs: number;
+  /** The DNS domain of the cluster's Services, as istiod knows them. */
+  readonly clusterDomain: string;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -35,6 +39,14 @@ function parseNumber(env: Environment, setting: NumberSetting): number {
     );
   }
   return value;
+}
+
+function parseDomain(env: Environment, name: string, fallback: string): string {
+  const text = env[name]?.trim() ?? "";
+  if (text === "") return fallback;
+  const problem = findHostProblem(text);
+  if (problem === undefined) return text;
+  throw new RangeError(`${name} is ${text}, which ${problem.problem}; ${problem.remedy}`);
 }
 
 /** In a container each process has port 3000 to itself, and Pepr's probes look there. Beside it, the watch steps aside. */
@@ -64,5 +76,6 @@ export function parseSettings(env: Environment): Settings {
     versionSettleMs: ms("FAIRLEAD_VERSION_SETTLE_SECONDS", 600),
     versionIntervalMs: ms("FAIRLEAD_VERSION_INTERVAL_SECONDS", 60, 0.1),
     resyncMs: ms("FAIRLEAD_RESYNC_SECONDS", 600, 1),
+    clusterDomain: parseDomain(env, "FAIRLEAD_CLUSTER_DOMAIN", "cluster.local"),
   };
 }

@@ -1,12 +1,29 @@
-import { equals } from "ramda";
-import type { InternalGateway, KubernetesObject } from "../../../lib/api";
-import { openCache, type Cache, type CacheContext } from "../../../lib/cluster";
-import { serviceNameOf, type EndpointSlice } from "./plan";
+import { equals, omit } from "ramda";
+import type { EnvoyFilter, InternalGateway, KubernetesObject } from "../../../lib/api";
+import {
+  deferCache,
+  openCache,
+  type Cache,
+  type CacheContext,
+  type Change,
+  type Freshest,
+} from "../../../lib/cluster";
+import { LABEL_MANAGED_BY, MANAGED_BY } from "../../../lib/domain/names";
+import type { EndpointSlice } from "./addresses";
+import { followDeletions } from "./fresh";
+import { serviceNameOf } from "./internal-service";
+import { filterNameOf } from "./parts";
+import type { GatewayPod } from "./ports";
 
-/** What is watched for one InternalGateway: the endpoints of its internal Service and the Pods it selects. */
+/** What is watched for one InternalGateway. */
 export interface GatewayCaches {
+  /** Of its internal Service. */
   readonly endpointSlices: Cache<EndpointSlice>;
-  readonly pods: Cache<KubernetesObject>;
+  /** That its selector matches, in any namespace. */
+  readonly pods: Cache<GatewayPod>;
+  /** What has the name of its EnvoyFilter, whoever made it; empty, and not synced, without Istio's kinds. */
+  readonly envoyFilters: Cache<EnvoyFilter>;
+  readonly filters: Freshest<EnvoyFilter>;
 }
 
 interface Opened extends GatewayCaches {
@@ -19,22 +36,66 @@ const toLabelSelector = (labels: Readonly<Record<string, string>>): string =>
     .sort()
     .join(",");
 
-function projectPod(pod: KubernetesObject): KubernetesObject {
-  const { name, namespace = "", uid = "", resourceVersion = "", labels = {} } = pod.metadata;
+type Containers = NonNullable<GatewayPod["spec"]>["initContainers"];
+
+const projectContainers = (containers: Containers = []): NonNullable<Containers> =>
+  containers
+    .map(({ ports = [], restartPolicy }) => ({
+      ...(restartPolicy === undefined ? {} : { restartPolicy }),
+      ports: ports
+        .filter(({ name }) => name !== undefined)
+        .map(({ name = "", containerPort, protocol = "TCP" }) => ({
+          name,
+          containerPort,
+          protocol,
+        })),
+    }))
+    .filter(({ ports }) => ports.length > 0);
+
+function projectPod({ apiVersion, kind, metadata, spec }: GatewayPod): GatewayPod {
+  const { name, namespace = "", uid = "", resourceVersion = "", labels = {} } = metadata;
   return {
-    apiVersion: pod.apiVersion,
-    kind: pod.kind,
+    apiVersion,
+    kind,
     metadata: { name, namespace, uid, resourceVersion, labels },
+    spec: {
+      containers: projectContainers(spec?.containers),
+      initContainers: projectContainers(spec?.initContainers),
+    },
   };
 }
+
+/** Of somebody else's it matters only that it is there. */
+function projectFilter(filter: EnvoyFilter): EnvoyFilter {
+  if (filter.metadata.labels?.[LABEL_MANAGED_BY] === MANAGED_BY) return filter;
+  const { name, namespace = "", uid = "", resourceVersion = "" } = filter.metadata;
+  return {
+    ...filter,
+    metadata: { name, namespace, uid, resourceVersion },
+    spec: {},
+  } as unknown as EnvoyFilter;
+}
+
+const contentOf = ({ metadata, ...rest }: KubernetesObject): object => ({
+  ...rest,
+  metadata: omit(["resourceVersion"], metadata),
+});
+
+/** Whether more has changed than the version: a Pod's status changes often, and is no matter here. */
+const isChange = ({ object, previous }: Change<KubernetesObject>): boolean =>
+  previous === undefined || object === previous || !equals(contentOf(object), contentOf(previous));
 
 /** Watches that live as long as their InternalGateway, filtered by the server. */
 export class GatewayCacheSet {
   readonly #opened = new Map<string, Opened>();
 
-  /** @param onChange Told the key of the InternalGateway that something changed for. */
+  /**
+   * @param istio Resolves once Istio's kinds are served.
+   * @param onChange Told the key of the InternalGateway that something changed for.
+   */
   constructor(
     private readonly context: CacheContext,
+    private readonly istio: Promise<unknown>,
     private readonly onChange: (key: string) => void,
   ) {}
 
@@ -48,8 +109,15 @@ export class GatewayCacheSet {
     const tell = (): void => {
       this.onChange(key);
     };
-    for (const cache of [opened.endpointSlices, opened.pods]) {
-      cache.onChange(tell);
+    const { endpointSlices, pods, envoyFilters } = opened;
+    for (const cache of [
+      endpointSlices,
+      pods,
+      envoyFilters,
+    ] as readonly Cache<KubernetesObject>[]) {
+      cache.onChange((change) => {
+        if (isChange(change)) tell();
+      });
       void cache.synced.then(tell);
     }
     return opened;
@@ -60,11 +128,21 @@ export class GatewayCacheSet {
     const opened = this.#opened.get(key);
     opened?.endpointSlices.stop();
     opened?.pods.stop();
+    opened?.envoyFilters.stop();
     this.#opened.delete(key);
   }
 
   #open(gateway: InternalGateway): Opened {
     const { namespace = "" } = gateway.metadata;
+    const envoyFilters = deferCache(this.istio, () =>
+      openCache<EnvoyFilter>(this.context, {
+        apiVersion: "networking.istio.io/v1alpha3",
+        kind: "EnvoyFilter",
+        namespace,
+        fieldSelector: `metadata.name=${filterNameOf(gateway)}`,
+        project: projectFilter,
+      }),
+    );
     return {
       selector: gateway.spec.selector,
       endpointSlices: openCache<EndpointSlice>(this.context, {
@@ -73,13 +151,14 @@ export class GatewayCacheSet {
         namespace,
         labelSelector: `kubernetes.io/service-name=${serviceNameOf(gateway)}`,
       }),
-      pods: openCache(this.context, {
+      pods: openCache<GatewayPod>(this.context, {
         apiVersion: "v1",
         kind: "Pod",
         labelSelector: toLabelSelector(gateway.spec.selector),
-        metadataOnly: true,
         project: projectPod,
       }),
+      envoyFilters,
+      filters: followDeletions(envoyFilters),
     };
   }
 }

@@ -1,38 +1,49 @@
-import type { HostedAPIServer, InternalGateway } from "../../../lib/api";
-import {
-  applyStatus,
-  refOf,
-  setFinalizer,
-  type CacheContext,
-  type Outcome,
-} from "../../../lib/cluster";
-import { keyOf, splitKey } from "../../../lib/domain/keys";
-import { FIELD_MANAGERS, FINALIZER_EXPOSURE } from "../../../lib/domain/names";
-import type { ExposureCaches } from "../caches";
-import { GatewayCacheSet } from "./caches";
-import { planGateway, type GatewayAction, type ObservedGateway } from "./plan";
+import { equals } from "ramda";
+import type { HostedAPIServer } from "../../../lib/api";
+import { applyStatus, describeError, type Outcome } from "../../../lib/cluster";
+import { keyOf } from "../../../lib/domain/keys";
+import { FIELD_MANAGERS } from "../../../lib/domain/names";
+import { executeAction } from "./execute";
+import type { GatewayFacts, GatewayFactsSource } from "./facts";
+import { GatewayObserver, type GatewayContext } from "./observe";
+import type { ObservedGateway } from "./observed";
+import { factsOf, planGateway } from "./plan";
+import { isRefusal } from "./refusals";
 
-/** What an InternalGateway is brought in line with. */
-export interface GatewayContext extends CacheContext {
-  readonly caches: ExposureCaches;
-}
+export type { GatewayContext } from "./observe";
 
 const done: Outcome = { kind: "done" };
-const fieldManager = FIELD_MANAGERS.exposure;
+/** A plan is made again after its writes: the route secret comes before the EnvoyFilter that holds it. */
+const MAX_ROUNDS = 3;
 
-/** Brings InternalGateways in line: their internal Service, addresses and conditions. */
+/**
+ * Brings InternalGateways in line: all that their HostedAPIServers share, addresses and conditions. It listens to all
+ * that concerns them but for the HostedAPIServers themselves, which `noteAttachment` tells of.
+ */
 export class GatewayReconciler {
-  readonly caches: GatewayCacheSet;
+  readonly #observer: GatewayObserver;
   /** InternalGateway key → how many HostedAPIServers are attached, kept up to date by their changes. */
   readonly #attached = new Map<string, Set<string>>();
+  /** InternalGateway key → addresses of its internal Service at which nobody answered. */
+  readonly #deadAddresses = new Map<string, Set<string>>();
+  readonly #facts = new Map<string, GatewayFacts>();
+  readonly #listeners: ((key: string) => void)[] = [];
 
   /** @param enqueue Told the key of an InternalGateway that something changed for. */
   constructor(
     private readonly context: GatewayContext,
-    enqueue: (key: string) => void,
+    private readonly enqueue: (key: string) => void,
   ) {
-    this.caches = new GatewayCacheSet(context, enqueue);
+    this.#observer = new GatewayObserver(context, enqueue);
   }
+
+  /** What HostedAPIServers build on. */
+  readonly facts: GatewayFactsSource = {
+    of: (key) => this.#facts.get(key),
+    onChange: (listener) => {
+      this.#listeners.push(listener);
+    },
+  };
 
   /** Notes which InternalGateway a HostedAPIServer is attached to; answers the keys whose count changed. */
   noteAttachment(hapiKey: string, hapi: HostedAPIServer | undefined): string[] {
@@ -50,75 +61,76 @@ export class GatewayReconciler {
     return changed;
   }
 
+  /**
+   * Notes whether a cluster IP of an InternalGateway's Service was seen to lead to the gateway. One that did not is left
+   * out of its status, and stays in its facts, so that it is tried again.
+   */
+  noteAddress(key: string, address: string, answered: boolean): void {
+    const dead = this.#deadAddresses.get(key) ?? new Set();
+    if (dead.has(address) !== answered) return;
+    if (answered) dead.delete(address);
+    else dead.add(address);
+    this.#deadAddresses.set(key, dead);
+    this.enqueue(key);
+  }
+
   /** Brings one InternalGateway in line. */
   async reconcile(key: string): Promise<Outcome> {
-    const { namespace, name } = splitKey(key);
-    const gateway = this.context.caches.internalGateways.get(name, namespace);
-    if (gateway === undefined) {
-      this.caches.close(key);
-      return done;
+    for (let round = 0; ; round += 1) {
+      const look = await this.#observer.look(key);
+      if (look.kind === "gone") this.#forget(key);
+      if (look.kind !== "seen") return done;
+      const observed: ObservedGateway = {
+        ...look.seen,
+        deadAddresses: this.#deadAddresses.get(key) ?? new Set(),
+        attached: this.#attached.get(key)?.size ?? 0,
+        refusal: undefined,
+      };
+      if (planGateway(observed).actions.length === 0 || round === MAX_ROUNDS) {
+        await this.#report(observed);
+        return done;
+      }
+      await this.#execute(observed);
     }
-    const { endpointSlices, pods } = this.caches.of(key, gateway);
-    // Their first list enqueues this key again.
-    if (!endpointSlices.isSynced || !pods.isSynced) return done;
-    const plan = planGateway({
-      gateway,
-      services: this.context.caches.services.list(namespace),
-      endpointSlices: endpointSlices.list(),
-      pods: pods.list(),
-      attached: this.#attached.get(key)?.size ?? 0,
-      terminating: this.#isTerminating(namespace),
-      nowMs: this.context.clock.nowMs(),
-    } satisfies ObservedGateway);
-    let current = gateway;
-    for (const action of plan.actions) current = await this.#execute(action, current);
-    if (plan.status !== undefined) {
-      const { client } = this.context;
-      await applyStatus({ client, fieldManager, object: current }, plan.status);
-    }
-    return done;
   }
 
-  #isTerminating(namespace: string): boolean {
-    const found = this.context.caches.namespaces.get(namespace);
-    return found === undefined || found.metadata.deletionTimestamp !== undefined;
-  }
-
-  async #execute(action: GatewayAction, gateway: InternalGateway): Promise<InternalGateway> {
+  async #execute(observed: ObservedGateway): Promise<void> {
     const { client, log } = this.context;
-    const finalizer = { finalizer: FINALIZER_EXPOSURE, fieldManager };
-    const about = { gateway: keyOf(gateway), action: action.kind };
-    switch (action.kind) {
-      case "add-finalizer":
-        return setFinalizer(client, gateway, { ...finalizer, present: true });
-      case "remove-finalizer":
-        return setFinalizer(client, gateway, { ...finalizer, present: false });
-      case "create-service":
-        await client.create(action.service, fieldManager);
-        break;
-      case "update-service": {
-        const patch = [
-          {
-            op: "test",
-            path: "/metadata/resourceVersion",
-            value: action.service.metadata.resourceVersion,
-          },
-          ...Object.entries(action.spec).map(([field, value]) => ({
-            op: "add",
-            path: `/spec/${field}`,
-            value,
-          })),
-        ];
-        await client.patch(refOf(action.service), patch, { type: "json", fieldManager });
-        break;
+    try {
+      for (const action of planGateway(observed).actions) {
+        await executeAction({ client, log, observer: this.#observer }, observed, action);
       }
-      case "delete-service": {
-        const { uid } = action.service.metadata;
-        await client.delete(refOf(action.service), uid === undefined ? {} : { uid });
-        break;
-      }
+    } catch (error) {
+      if (isRefusal(error)) await this.#report({ ...observed, refusal: describeError(error) });
+      throw error;
     }
-    log.info(about, "internal Service brought in line");
-    return gateway;
+  }
+
+  /** Tells what came of it: facts to HostedAPIServers, status to users. */
+  async #report(observed: ObservedGateway): Promise<void> {
+    const { gateway } = observed;
+    const key = keyOf(gateway);
+    this.#publish(key, factsOf(observed));
+    const { status } = planGateway(observed);
+    if (status === undefined) return;
+    const target = {
+      client: this.context.client,
+      fieldManager: FIELD_MANAGERS.exposure,
+      object: gateway,
+    };
+    const written = await applyStatus(target, status);
+    if (written !== gateway) this.#observer.wrote(key, gateway, written);
+  }
+
+  #forget(key: string): void {
+    this.#deadAddresses.delete(key);
+    this.#publish(key, undefined);
+  }
+
+  #publish(key: string, facts: GatewayFacts | undefined): void {
+    if (equals(this.#facts.get(key), facts)) return;
+    if (facts === undefined) this.#facts.delete(key);
+    else this.#facts.set(key, facts);
+    for (const listener of this.#listeners) listener(key);
   }
 }

@@ -53,7 +53,8 @@ export function checkedRouteSecret(routeSecret: string): string {
 }
 
 /**
- * The credentials that a hosted API server's status names.
+ * The credentials that a hosted API server's status names. Whether they are for client certificates is what status says
+ * was written, not what the spec asks for: a copy may be older than the spec.
  * @returns undefined as long as both Secrets are not there, or where L7 has no certificates.
  */
 export function credentialsOf({ spec, status }: HostedAPIServer): Credentials | undefined {
@@ -63,7 +64,7 @@ export function credentialsOf({ spec, status }: HostedAPIServer): Credentials | 
   return {
     server,
     upstream: proxyClient,
-    clientCertificates: spec.certificates.clientCA !== undefined,
+    clientCertificates: (status?.certificates ?? []).some(({ use }) => use === "clientCA"),
   };
 }
 

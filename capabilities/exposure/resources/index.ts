@@ -1,6 +1,15 @@
 export { destinationRuleOf } from "./destination-rule";
 export { envoyFilterOf } from "./envoy-filter";
-export { credentialsOf, type Credentials, type Exposure, type Mode } from "./exposure";
+export {
+  credentialsOf,
+  serviceOf,
+  sortedHostsOf,
+  targetPortOf,
+  marks,
+  type Credentials,
+  type Exposure,
+  type Mode,
+} from "./exposure";
 export { gatewayOf } from "./gateway";
 export {
   decideKubeconfigSecret,
@@ -15,4 +24,6 @@ export {
   type APIServerService,
   type PlannedPolicies,
 } from "./network-policies";
-export { virtualServiceOf } from "./virtual-service";
+export { revisionPathOf, virtualServiceOf } from "./virtual-service";
+export { ROUTE_HEADER } from "./subsets";
+export { objectName } from "./names";

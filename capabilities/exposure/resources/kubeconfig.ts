@@ -8,7 +8,6 @@ import {
   isSeq,
   Parser,
   visit,
-  type Alias,
   type Document,
   type Pair,
   type Scalar,
@@ -87,21 +86,51 @@ interface Parsed {
   readonly root: YAMLMap;
 }
 
-function parse(text: string): Found<Parsed> {
-  const tokens = [...new Parser().parse(text)];
-  // Composing takes tokens apart no further, so that what is not changed is written back byte by byte.
-  const documents = [...new Composer({ keepSourceTokens: true, strict: true }).compose(tokens)];
-  const [document] = documents;
-  if (document === undefined || documents.length !== 1 || document.errors.length > 0) {
-    return keep("Malformed", "is not one well-formed YAML document.");
-  }
-  const aliases: Alias[] = [];
+/** Whether a map has a key twice. The parser's own check takes a time that grows with the square of the keys. */
+function hasRepeatedKeys(document: Document.Parsed): boolean {
+  let repeated = false;
   visit(document, {
-    Alias: (_key, alias) => {
-      aliases.push(alias);
+    Map: (_key, { items }) => {
+      const keys = items.map(({ key }) => (isScalar(key) ? key.value : key));
+      if (new Set(keys).size === keys.length) return undefined;
+      repeated = true;
+      return visit.BREAK;
     },
   });
-  if (aliases.length > 0) {
+  return repeated;
+}
+
+function hasAliases(document: Document.Parsed): boolean {
+  let found = false;
+  visit(document, {
+    Alias: () => {
+      found = true;
+      return visit.BREAK;
+    },
+  });
+  return found;
+}
+
+/** Composes one document; undefined where the text is none, or one that is nested too deeply for the stack. */
+function compose(tokens: readonly CST.Token[]): Document.Parsed | undefined {
+  // Composing takes tokens apart no further, so that what is not changed is written back byte by byte.
+  const composer = new Composer({ keepSourceTokens: true, strict: true, uniqueKeys: false });
+  try {
+    const documents = [...composer.compose(tokens)];
+    const [document] = documents;
+    if (document === undefined || documents.length !== 1) return undefined;
+    return document.errors.length > 0 || hasRepeatedKeys(document) ? undefined : document;
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+function parse(text: string): Found<Parsed> {
+  const tokens = [...new Parser().parse(text)];
+  const document = compose(tokens);
+  if (document === undefined) return keep("Malformed", "is not one well-formed YAML document.");
+  if (hasAliases(document)) {
     return keep(
       "Aliases",
       "uses YAML aliases, so that a change could concern more than one place.",
@@ -121,7 +150,8 @@ function findNamed(root: YAMLMap, list: string, name: string): Found<YAMLMap> | 
     (entry): entry is YAMLMap => isMap(entry) && entry.get("name") === name,
   );
   const [entry] = named;
-  if (named.length > 1) return keep("Ambiguous", `has more than one entry ${name} in ${list}.`);
+  // Not by its name: what a Secret holds is quoted nowhere.
+  if (named.length > 1) return keep("Ambiguous", `has more than one entry of a name in ${list}.`);
   return entry === undefined ? "absent" : found(entry);
 }
 
@@ -245,6 +275,16 @@ export interface KubeconfigSecret extends KubernetesObject {
   readonly data?: Readonly<Record<string, string>> | null;
 }
 
+/** Why a Secret of kubeconfigs is left as it is. */
+export type KubeconfigSecretKeepReason =
+  | "Missing"
+  | "Immutable"
+  | "NoKubeconfig"
+  | Exclude<KubeconfigKeepReason, NoKubeconfigReason>;
+
+/** Of what else is in such a Secret: a token or a certificate is no YAML map, or none at all. */
+type NoKubeconfigReason = "NotAKubeconfig" | "Malformed";
+
 /** What to do with a Secret of kubeconfigs. */
 export type KubeconfigSecretDecision =
   | {
@@ -254,9 +294,14 @@ export type KubeconfigSecretDecision =
     }
   | {
       readonly kind: "keep";
-      readonly reason: "Missing" | "Immutable" | "NoKubeconfig" | KubeconfigKeepReason;
+      readonly reason: KubeconfigSecretKeepReason;
       readonly message: string;
     };
+
+const keepSecret = (
+  reason: KubeconfigSecretKeepReason,
+  message: string,
+): KubeconfigSecretDecision => ({ kind: "keep", reason, message });
 
 /**
  * Decides about a Secret: every key that holds a kubeconfig is pointed, or none if one of them can't be.
@@ -266,38 +311,26 @@ export function decideKubeconfigSecret(
   secret: KubeconfigSecret | undefined,
   target: KubeconfigTarget,
 ): KubeconfigSecretDecision {
-  if (secret === undefined) {
-    return { kind: "keep", reason: "Missing", message: "The Secret does not exist." };
-  }
-  const entries = Object.entries(secret.data ?? {})
-    .map(([key, value]) => {
-      const text = Buffer.from(value, "base64").toString("utf8");
-      return { key, pointed: pointKubeconfig(text, target) };
-    })
-    .filter(({ pointed }) => pointed.kind === "change" || pointed.reason !== "NotAKubeconfig")
-    // What else is in such a Secret (a token, a certificate) is no YAML map, or none at all.
-    .filter(({ pointed }) => pointed.kind === "change" || pointed.reason !== "Malformed");
-  if (entries.length === 0) {
-    return { kind: "keep", reason: "NoKubeconfig", message: "No key holds a kubeconfig." };
-  }
+  if (secret === undefined) return keepSecret("Missing", "The Secret does not exist.");
   const changes = new Map<string, string>();
-  let refused: KubeconfigSecretDecision | undefined;
-  for (const { key, pointed } of entries) {
-    if (pointed.kind === "change") changes.set(key, Buffer.from(pointed.text).toString("base64"));
-    else if (pointed.reason !== "UpToDate") {
-      refused ??= {
-        kind: "keep",
-        reason: pointed.reason,
-        message: `Key ${key} ${pointed.message}`,
-      };
+  let isThere = false;
+  for (const [key, value] of Object.entries(secret.data ?? {})) {
+    const pointed = pointKubeconfig(Buffer.from(value, "base64").toString("utf8"), target);
+    if (pointed.kind === "change") {
+      changes.set(key, Buffer.from(pointed.text).toString("base64"));
+      continue;
     }
+    const { reason, message } = pointed;
+    if (reason === "NotAKubeconfig" || reason === "Malformed") continue;
+    if (reason !== "UpToDate") return keepSecret(reason, `Key ${key} ${message}`);
+    isThere = true;
   }
-  if (refused !== undefined) return refused;
-  if (changes.size === 0) {
-    return { kind: "keep", reason: "UpToDate", message: "All kubeconfigs lead there already." };
+  if (changes.size > 0) {
+    return secret.immutable === true
+      ? keepSecret("Immutable", "The Secret is immutable.")
+      : { kind: "change", data: Object.fromEntries(changes) };
   }
-  if (secret.immutable === true) {
-    return { kind: "keep", reason: "Immutable", message: "The Secret is immutable." };
-  }
-  return { kind: "change", data: Object.fromEntries(changes) };
+  return isThere
+    ? keepSecret("UpToDate", "All kubeconfigs lead there already.")
+    : keepSecret("NoKubeconfig", "No key holds a kubeconfig.");
 }

@@ -1,4 +1,11 @@
-import type { Destination, HttpRetry, HttpRoute, VirtualService } from "../../../lib/api";
+import type {
+  Destination,
+  DirectRoute,
+  ForwardingRoute,
+  HttpRetry,
+  HttpRoute,
+  VirtualService,
+} from "../../../lib/api";
 import {
   checkedRouteSecret,
   destinationHostOf,
@@ -8,6 +15,7 @@ import {
   targetPortOf,
   type Exposure,
 } from "./exposure";
+import { shortHash } from "./names";
 import { ROUTE_HEADER, SUBSETS } from "./subsets";
 
 /**
@@ -25,25 +33,54 @@ function destinationOf(exposure: Exposure, subset: string): { destination: Desti
   return { destination: { host, subset, port: { number: serviceOf(exposure.server).port } } };
 }
 
+function trustedRouteOf(exposure: Exposure): ForwardingRoute {
+  const exact = checkedRouteSecret(exposure.routeSecret);
+  return {
+    name: SUBSETS.trusted,
+    match: [{ headers: { [ROUTE_HEADER]: { exact } } }],
+    // The API server may pass headers on to extensions that its tenant runs, who must not learn the secret.
+    headers: { request: { remove: [ROUTE_HEADER] } },
+    retries: RETRIES,
+    route: [destinationOf(exposure, SUBSETS.trusted)],
+  };
+}
+
+/**
+ * The path at which the gateway itself answers 200 once it has this very VirtualService: what is seen there was not
+ * read from what was asked for. It tells nobody more than that; kube-apiserver has no such path.
+ */
+export function revisionPathOf(exposure: Exposure): string {
+  const facts = [
+    sortedHostsOf(exposure.server),
+    destinationOf(exposure, ""),
+    hasTrustedRoute(exposure),
+  ];
+  return `/.well-known/fairlead/${shortHash(JSON.stringify(facts))}`;
+}
+
+function revisionRouteOf(exposure: Exposure): DirectRoute {
+  return {
+    name: "revision",
+    match: [{ uri: { exact: revisionPathOf(exposure) } }],
+    directResponse: { status: 200 },
+  };
+}
+
+/** Whether client certificates have a route of their own. */
+function hasTrustedRoute({ mode, trusted }: Exposure): boolean {
+  return trusted && mode.credentials?.clientCertificates === true;
+}
+
 function httpRoutesOf(exposure: Exposure): readonly HttpRoute[] | undefined {
-  const { credentials } = exposure.mode;
-  if (credentials === undefined) return undefined;
-  const untrusted: HttpRoute = {
+  if (exposure.mode.credentials === undefined) return undefined;
+  const untrusted: ForwardingRoute = {
     name: SUBSETS.untrusted,
     retries: RETRIES,
     route: [destinationOf(exposure, SUBSETS.untrusted)],
   };
-  if (!exposure.trusted || !credentials.clientCertificates) return [untrusted];
-  const exact = checkedRouteSecret(exposure.routeSecret);
   return [
-    {
-      name: SUBSETS.trusted,
-      match: [{ headers: { [ROUTE_HEADER]: { exact } } }],
-      // The API server may pass headers on to extensions that its tenant runs, who must not learn the secret.
-      headers: { request: { remove: [ROUTE_HEADER] } },
-      retries: RETRIES,
-      route: [destinationOf(exposure, SUBSETS.trusted)],
-    },
+    revisionRouteOf(exposure),
+    ...(hasTrustedRoute(exposure) ? [trustedRouteOf(exposure)] : []),
     untrusted,
   ];
 }

@@ -1,0 +1,74 @@
+import { refOf, setFinalizer, type CacheContext, type ServiceObject } from "../../../lib/cluster";
+import { keyOf } from "../../../lib/domain/keys";
+import { FIELD_MANAGERS, FINALIZER_EXPOSURE } from "../../../lib/domain/names";
+import { executeWrite } from "../writes";
+import type { GatewayObserver } from "./observe";
+import type { ObservedGateway } from "./observed";
+import type { GatewayAction } from "./plan";
+import { concealing } from "./refusals";
+
+/** What writes go through, and who is told of them. */
+export interface ExecuteContext extends Pick<CacheContext, "client" | "log"> {
+  readonly observer: GatewayObserver;
+}
+
+const fieldManager = FIELD_MANAGERS.exposure;
+
+async function setOwnFinalizer(
+  { client, observer }: ExecuteContext,
+  { gateway }: ObservedGateway,
+  present: boolean,
+): Promise<void> {
+  const wish = { finalizer: FINALIZER_EXPOSURE, present, fieldManager };
+  const written = await setFinalizer(client, gateway, wish);
+  observer.wrote(keyOf(gateway), gateway, written);
+}
+
+async function patchService(
+  { client, log, observer }: ExecuteContext,
+  { gateway }: ObservedGateway,
+  { service, patch }: Extract<GatewayAction, { kind: "patch-service" }>,
+): Promise<void> {
+  log.info({ write: "patch", kind: "Service", name: keyOf(service) }, "write");
+  const operations = [
+    { op: "test", path: "/metadata/resourceVersion", value: service.metadata.resourceVersion },
+    { op: "add", path: "/metadata/labels", value: patch.labels },
+    ...Object.entries(patch.spec).map(([field, value]) => ({
+      op: "add",
+      path: `/spec/${field}`,
+      value,
+    })),
+  ];
+  const options = { type: "json", fieldManager } as const;
+  const written = await client.patch<ServiceObject>(refOf(service), operations, options);
+  observer.wrote(keyOf(gateway), service, written);
+}
+
+/**
+ * Carries out one action for an InternalGateway.
+ * @throws {ForeignObjectError} where somebody else's object has come in the way.
+ * @throws {ApiError} where the API server refuses; it never quotes the route secret.
+ */
+export async function executeAction(
+  context: ExecuteContext,
+  observed: ObservedGateway,
+  action: GatewayAction,
+): Promise<void> {
+  const { gateway, routeSecret } = observed;
+  switch (action.kind) {
+    case "add-finalizer":
+    case "remove-finalizer":
+      return setOwnFinalizer(context, observed, action.kind === "add-finalizer");
+    case "create-route-secret":
+      return context.observer.routeSecrets.create(gateway);
+    case "patch-service":
+      return patchService(context, observed, action);
+    case "create":
+    case "update":
+    case "delete": {
+      const secret = routeSecret.kind === "known" ? routeSecret.value : undefined;
+      const written = await concealing(secret, () => executeWrite(context, action));
+      context.observer.wrote(keyOf(gateway), action.object, written);
+    }
+  }
+}

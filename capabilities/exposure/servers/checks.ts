@@ -1,0 +1,131 @@
+import type { HostedAPIServer } from "../../../lib/api";
+import type { GatewayProbe, GatewaySighting, ServiceObject } from "../../../lib/cluster";
+import type { GatewayFacts } from "../gateways/facts";
+import {
+  revisionPathOf,
+  serviceOf,
+  sortedHostsOf,
+  targetPortOf,
+  type Exposure,
+} from "../resources";
+
+const TIMEOUT_MS = 3_000;
+
+/** What the gateway is to be seen to serve for a HostedAPIServer, and where. */
+export interface GatewayCheck {
+  /** Changes with what is to be seen, not with where. */
+  readonly id: string;
+  readonly mode: "L7" | "L4";
+  /** The gateway's ready Pods: each must serve it. */
+  readonly pods: readonly GatewayTarget[];
+  /** Cluster IPs of the internal Service: at least one must lead to it. */
+  readonly services: readonly GatewayTarget[];
+  readonly probe: Omit<GatewayProbe, "address" | "port">;
+  /** SHA-256 of the certificate that is to be served, in L7. */
+  readonly expectedSha256: string | undefined;
+}
+
+/** Where to look. */
+export interface GatewayTarget {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The name of a target in sightings. */
+export function targetName({ address, port }: GatewayTarget): string {
+  return `${address.includes(":") ? `[${address}]` : address}:${port}`;
+}
+
+// No cluster has this host. The filter answers 421 to it; without the filter there is no such host, which is 404.
+const OTHER_HOST = "spoofing-probe.fairlead.invalid";
+const MISDIRECTED = 421;
+
+/** What somebody would send who wants to be somebody else. */
+const SPOOFED = {
+  "x-remote-user": "system:admin",
+  "x-remote-group": "system:masters",
+  "x-fairlead-client-certificate": "spoofed",
+};
+
+function sha256Of({ status }: HostedAPIServer): string | undefined {
+  return status?.certificates?.find(({ use }) => use === "server")?.sha256;
+}
+
+/** What to look for at the gateway, once it has an exposure's objects. */
+export function gatewayCheckOf(exposure: Exposure, facts: GatewayFacts): GatewayCheck {
+  const { server, gateway, mode } = exposure;
+  const [host = ""] = sortedHostsOf(server);
+  const path = revisionPathOf(exposure);
+  const expectedSha256 = mode.kind === "L7" ? sha256Of(server) : undefined;
+  const requests = [
+    { path, host },
+    ...(mode.kind === "L7" ? [{ path: "/", host: OTHER_HOST, headers: SPOOFED }] : []),
+  ];
+  const port = targetPortOf(gateway);
+  const servicePort = gateway.spec.port?.service ?? 443;
+  return {
+    id: JSON.stringify([mode.kind, server.metadata.uid, host, path, expectedSha256]),
+    mode: mode.kind,
+    pods: facts.podAddresses.map((address) => ({ address, port })),
+    services: facts.serviceAddresses.map((address) => ({ address, port: servicePort })),
+    probe: { serverName: host, requests, timeoutMs: TIMEOUT_MS },
+    expectedSha256,
+  };
+}
+
+function judgeL7(
+  check: GatewayCheck,
+  sighting: GatewaySighting & { kind: "served" },
+): string | undefined {
+  const [leaf] = sighting.chain;
+  const [revision, spoofed] = sighting.statuses;
+  if (check.expectedSha256 !== undefined && leaf?.sha256 !== check.expectedSha256) {
+    return "another certificate is served there";
+  }
+  if (spoofed !== MISDIRECTED) {
+    return "the shared filter was not seen at work: a request with another host's name was not refused";
+  }
+  return revision === 200 ? undefined : "its routes are not those that were written";
+}
+
+/** What is wrong with what was seen, as the end of a sentence; undefined where all is as it should be. */
+export function judgeSighting(check: GatewayCheck, sighting: GatewaySighting): string | undefined {
+  if (sighting.kind === "failed") {
+    return check.mode === "L7"
+      ? `no TLS there (${sighting.problem})`
+      : `no TLS through it to an API server (${sighting.problem})`;
+  }
+  if (check.mode === "L7") return judgeL7(check, sighting);
+  return sighting.statuses[0] === 200 ? "it still ends TLS itself" : undefined;
+}
+
+/** A look at the API servers themselves, by their Service. */
+export interface DirectLook {
+  /** Changes with what is looked at. */
+  readonly id: string;
+  readonly target: GatewayTarget;
+  /** Public names, which a passed-through connection is for. */
+  readonly hosts: readonly string[];
+  /** The name inside the cluster, which kubeconfigs say in L4. */
+  readonly serviceName: string;
+  readonly timeoutMs: number;
+}
+
+/** How to look at the API servers themselves; undefined where their Service has no address of its own. */
+export function directLookOf(
+  server: HostedAPIServer,
+  service: ServiceObject | undefined,
+): DirectLook | undefined {
+  const { clusterIP = "None", clusterIPs = [clusterIP] } = service?.spec ?? {};
+  const [address = "None"] = clusterIPs;
+  if (address === "None" || address === "") return undefined;
+  const { name, port } = serviceOf(server);
+  const hosts = sortedHostsOf(server);
+  return {
+    id: JSON.stringify([server.metadata.uid, address, port, hosts]),
+    target: { address, port },
+    hosts,
+    serviceName: `${name}.${server.metadata.namespace ?? ""}.svc`,
+    timeoutMs: TIMEOUT_MS,
+  };
+}
