@@ -1,6 +1,6 @@
 // tsyringe, which @peculiar/x509 is built on, needs this polyfill before it is loaded.
 import "reflect-metadata";
-import { createPrivateKey, randomBytes, webcrypto } from "node:crypto";
+import { createPrivateKey, webcrypto } from "node:crypto";
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -13,6 +13,12 @@ import {
   X509CertificateGenerator,
 } from "@peculiar/x509";
 import { signingKeyType, type SigningKeyType } from "../../lib/domain/certificates";
+import {
+  generateKeys,
+  randomSerialNumber,
+  toCertificatePem,
+  toPrivateKeyPem,
+} from "../../lib/x509/issuing";
 import type { IssueRequest } from "./secrets";
 
 /** A certificate that was issued, and its new key (PKCS #8). */
@@ -27,7 +33,6 @@ interface SigningAlgorithm {
   readonly hash: string;
 }
 
-const leafKey = { name: "ECDSA", namedCurve: "P-256" } as const;
 const ecdsa = (namedCurve: string): ImportParameters => ({ name: "ECDSA", namedCurve });
 
 // A hash as strong as the curve: @see https://www.rfc-editor.org/rfc/rfc5758#section-3.2
@@ -43,13 +48,6 @@ const signatures: Readonly<
   "P-521": { key: ecdsa("P-521"), algorithm: { name: "ECDSA", hash: "SHA-512" } },
 };
 
-// Positive (first bit 0) and never zero, as RFC 5280 demands; 127 random bits.
-function randomSerialNumber(): string {
-  const bytes = randomBytes(16);
-  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
-  return bytes.toString("hex");
-}
-
 async function importSigner(
   pem: string,
 ): Promise<{ readonly key: webcrypto.CryptoKey; readonly algorithm: SigningAlgorithm }> {
@@ -62,14 +60,6 @@ async function importSigner(
     key: await webcrypto.subtle.importKey("pkcs8", der, parameters, false, ["sign"]),
     algorithm,
   };
-}
-
-function toPem(der: ArrayBuffer): string {
-  const lines =
-    Buffer.from(der)
-      .toString("base64")
-      .match(/.{1,64}/g) ?? [];
-  return `-----BEGIN PRIVATE KEY-----\n${lines.join("\n")}\n-----END PRIVATE KEY-----\n`;
 }
 
 // Where the CA names its key itself, verifiers compare that name, however it was computed, with the leaf's.
@@ -87,7 +77,7 @@ async function authorityKeyIdentifier(
  */
 export async function issueClientCertificate(request: IssueRequest): Promise<IssuedCertificate> {
   const { issuer, notBeforeMs, notAfterMs } = request;
-  const keys = await webcrypto.subtle.generateKey(leafKey, true, ["sign", "verify"]);
+  const keys = await generateKeys();
   const signer = await importSigner(issuer.privateKeyPem);
   const authority = new X509Certificate(issuer.certificate.pem);
   const certificate = await X509CertificateGenerator.create(
@@ -110,6 +100,8 @@ export async function issueClientCertificate(request: IssueRequest): Promise<Iss
     },
     webcrypto,
   );
-  const privateKey = await webcrypto.subtle.exportKey("pkcs8", keys.privateKey);
-  return { certificatePem: `${certificate.toString("pem")}\n`, privateKeyPem: toPem(privateKey) };
+  return {
+    certificatePem: toCertificatePem(certificate),
+    privateKeyPem: await toPrivateKeyPem(keys.privateKey),
+  };
 }

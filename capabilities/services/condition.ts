@@ -1,9 +1,10 @@
 import type { HostedAPIServer } from "../../lib/api";
 import type { DecidedCondition } from "../../lib/domain/conditions";
+import { serviceOf, servicesOf } from "../../lib/domain/control-plane-services";
 import { formatMinor } from "../../lib/domain/kubernetes-version";
 import { ANNOTATION_CONTESTED } from "../../lib/domain/names";
 import { decideTrafficDistribution, type KeepReason } from "./decide";
-import { serviceOf, servicesOf, wishFor, type Topology } from "./select";
+import { wishFor, type Topology } from "./select";
 import type { Service } from "./service";
 import { trafficDistributionFor } from "./version";
 

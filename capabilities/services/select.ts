@@ -1,4 +1,5 @@
 import type { HostedAPIServer } from "../../lib/api";
+import { apiServerServices, serviceOf, servicesOf } from "../../lib/domain/control-plane-services";
 import { LABEL_TOPOLOGY_AWARE } from "../../lib/domain/names";
 import type { Service } from "./service";
 import { trafficDistributionFor, type TrafficDistribution } from "./version";
@@ -27,45 +28,6 @@ export type Wish =
   | { readonly kind: "on"; readonly value: TrafficDistribution }
   | { readonly kind: "off"; readonly reason: OffReason }
   | { readonly kind: "unknown"; readonly reason: "VersionUnknown" | "ZonesUnknown" };
-
-/** Services that every control plane has where they exist, its API server's own aside. */
-const defaultServices = [
-  "etcd-main-client",
-  "etcd-events-client",
-  "gardener-resource-manager",
-  "vpa-webhook",
-];
-/** The same of a garden runtime cluster. */
-const defaultGardenServices = [
-  "virtual-garden-etcd-main-client",
-  "virtual-garden-etcd-events-client",
-  "gardener-apiserver",
-  "gardener-admission-controller",
-];
-/** Names under which control planes are known to run their API server. */
-const apiServerServices = ["kube-apiserver", "virtual-garden-kube-apiserver"];
-
-/** The name of a hosted API server's own Service. */
-export function serviceOf(hapi: HostedAPIServer): string {
-  return hapi.spec.service?.name ?? "kube-apiserver";
-}
-
-/**
- * The names of the Services that a HostedAPIServer wants topology-aware: `topologyAware.services`, or else the default
- * lists with its own Service, but not with that of another one in its namespace.
- */
-export function servicesOf(
-  hapi: HostedAPIServer,
-  all: readonly HostedAPIServer[],
-): readonly string[] {
-  const { topologyAware } = hapi.spec;
-  if (topologyAware?.enabled !== true) return [];
-  if (topologyAware.services !== undefined) return topologyAware.services;
-  const own = serviceOf(hapi);
-  const others = all.map(serviceOf).filter((name) => name !== own);
-  const names = [own, ...apiServerServices].filter((name) => !others.includes(name));
-  return [...new Set([...defaultServices, ...defaultGardenServices, ...names])];
-}
 
 /**
  * Whether a Service leads to a hosted API server: it is the `service` of a HostedAPIServer, or has one of the names

@@ -2,7 +2,7 @@ import type { ObjectMeta } from "../api";
 import { LABEL_ROUTE } from "./names";
 
 /** Kubeconfigs of Gardener's kind, which name a public host and are mounted by whoever talks to the API server. */
-const GENERIC_KUBECONFIG_PREFIX = "generic-token-kubeconfig";
+export const GENERIC_KUBECONFIG_PREFIX = "generic-token-kubeconfig";
 
 /** An entry of `spec.hostAliases`. */
 export interface HostAlias {

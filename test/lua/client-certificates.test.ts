@@ -59,7 +59,15 @@ function request(
   more: Partial<FilterRequest> & { readonly authority?: string } = {},
 ): FilterRequest {
   const { authority, ...rest } = more;
-  return { script, headers: [...basic(authority), ...headers], sni: HOST, now: NOW, ...rest };
+  const routeName = "no-client-certificate";
+  return {
+    script,
+    headers: [...basic(authority), ...headers],
+    sni: HOST,
+    routeName,
+    now: NOW,
+    ...rest,
+  };
 }
 
 /** What is not in the request line. */
@@ -343,6 +351,27 @@ describe("an upgrade", () => {
   );
 });
 
+describe("a request whose host has no route, while its connection is drained", () => {
+  const DRAINING = `${HOST}.draining.fairlead.invalid`;
+  const authorityOf = ({ headers }: FilterResult) =>
+    headers.find(([name]) => name === ":authority")?.[1];
+
+  it("finds its routes under the draining name, with its identity", () => {
+    const result = only(request([], { certificate: jane, routeName: "" }));
+    expect(authorityOf(result)).toBe(DRAINING);
+    expect(others(result)).toEqual(janesHeaders);
+  });
+
+  it("keeps its host where there is a route", () => {
+    expect(authorityOf(only(request([], { certificate: jane })))).toBe(HOST);
+  });
+
+  it("is refused on a connection for the draining name, which nobody is to use", () => {
+    const result = only(request([], { authority: DRAINING, sni: DRAINING }));
+    expect(statusOf(result)).toBe("421");
+  });
+});
+
 describe("a filter that fails", () => {
   it.each([
     "headers",
@@ -350,6 +379,7 @@ describe("a filter that fails", () => {
     "get",
     "add",
     "remove",
+    "routeName",
     "requestedServerName",
     "downstreamSslConnection",
     "peerCertificatePresented",

@@ -21,6 +21,8 @@ export interface FilterRequest {
   readonly headers: readonly (readonly [string, string])[];
   /** Empty: the client sent none. */
   readonly sni: string;
+  /** The name of the route that was found; empty: none. */
+  readonly routeName: string;
   /** It did not come by TLS. */
   readonly plain?: boolean;
   readonly certificate?: ClientCertificate;

@@ -47,7 +47,7 @@ export interface Finding {
 /** Rounds within a time after which somebody else keeps setting a Secret back. */
 export const CONTEST = { rounds: 3, windowMs: 600_000 } as const;
 /** What only others can end is waited for no longer than this. */
-export const PATIENCE_MS = 300_000;
+const PATIENCE_MS = 300_000;
 /** A CA of the kubeconfig's may become valid; nobody says when. */
 const TRUST_MAX_AGE_MS = 3_600_000;
 const MAX_NAMED_PODS = 3;
@@ -74,7 +74,7 @@ const remedies: Readonly<Record<Exclude<ClientsReason, "StalePods">, string>> = 
   CertificateAuthorityFile: "Put the CA itself into the kubeconfig.",
   NotServedYet: "It is written as soon as one is seen.",
   NotTrusted:
-    "Add the CA of the served certificate to certificate-authority-data, or serve a certificate of a CA that is there.",
+    "Serve a valid certificate for that host, of a CA that certificate-authority-data holds.",
 };
 
 /** Reasons that pass by themselves or by others' doing within reach: a withdrawal waits for them, for a time. */

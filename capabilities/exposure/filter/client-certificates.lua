@@ -8,6 +8,9 @@ local ROUTE_HEADER = "x-fairlead-client-certificate"
 local USER_HEADER = "x-remote-user"
 local GROUP_HEADER = "x-remote-group"
 
+-- After a switch to L4, routes are under this name alone, for connections that are still being drained.
+local DRAINING_SUFFIX = ".draining.fairlead.invalid"
+
 -- Headers by which a client of an address that Envoy takes for internal could steer the router: have requests repeated
 -- that kube-apiserver may have seen, or have them end early. And the certificate that Envoy itself describes, which
 -- nobody reads and which makes a request larger by several kilobytes.
@@ -54,6 +57,10 @@ local function host_of(authority)
   return (string.gsub(host, "%.$", ""))
 end
 
+local function is_draining_name(name)
+  return string.sub(name, -string.len(DRAINING_SUFFIX)) == DRAINING_SUFFIX
+end
+
 -- A control character can't travel in a header, and HTTP/1.1 trims blanks at the ends: " admin" would be "admin".
 local function is_unfit(value)
   return string.find(value, "[%c%z]") ~= nil or string.find(value, "^%s") ~= nil or string.find(value, "%s$") ~= nil
@@ -98,14 +105,18 @@ end
 -- Changes the request's headers; returns the status and message to answer it with, or nothing for it to go on.
 local function decide(handle, route_secret)
   local headers, info = handle:headers(), handle:streamInfo()
+  -- Before any header changes: then Envoy forgets the route that it found.
+  local has_route = info:routeName() ~= ""
   strip(headers)
   tidy_upgrade(headers)
 
   -- A connection is good for one host, that of its handshake: another one may be another tenant's.
   local sni = host_of(info:requestedServerName())
-  if sni == "" or sni ~= host_of(headers:get(":authority")) then
+  if sni == "" or sni ~= host_of(headers:get(":authority")) or is_draining_name(sni) then
     return 421, "the request's host is not the one that the connection was made for"
   end
+  -- Listener and routes are not switched at the same instant.
+  if not has_route then headers:replace(":authority", sni .. DRAINING_SUFFIX) end
 
   -- OPTIONAL_MUTUAL fails the handshake of a certificate that this host's own client CAs did not sign, and a session is
   -- only resumed in the TLS context that it was made in, so a certificate that is there was validated there.

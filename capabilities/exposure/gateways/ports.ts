@@ -156,7 +156,7 @@ function refuseYounger(observed: ObservedPorts): DecidedCondition | undefined {
   if (older === undefined) return undefined;
   return refuse(
     "PortInUse",
-    `InternalGateway ${nameOf(older)} is older and has port ${target} of the same Pods; use that one, or make this one anew with another port.target or serviceName, or other Pods.`,
+    `InternalGateway ${nameOf(older)} came first and has port ${target} of the same Pods; use that one, or make this one anew with another port.target or serviceName, or other Pods.`,
   );
 }
 

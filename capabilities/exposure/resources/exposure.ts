@@ -88,6 +88,21 @@ export function sortedHostsOf({ spec }: HostedAPIServer): readonly string[] {
   return [...spec.hosts].sort();
 }
 
+/** The same in the filter's Lua. No cluster has such a name. */
+const DRAINING_SUFFIX = ".draining.fairlead.invalid";
+const MAX_HOST_CHARACTERS = 253;
+
+/**
+ * The names under which routes stay while connections of L7 are drained: a request of such a connection would find none
+ * otherwise, since istiod takes a host's routes away at once with its server. A host whose name would be too long has
+ * none.
+ */
+export function drainingHostsOf(server: HostedAPIServer): readonly string[] {
+  return sortedHostsOf(server)
+    .map((host) => `${host}${DRAINING_SUFFIX}`)
+    .filter((host) => host.length <= MAX_HOST_CHARACTERS);
+}
+
 /** The full DNS name of the hosted API server's Service. */
 export function destinationHostOf({ server, clusterDomain }: Exposure): string {
   const { namespace = "" } = server.metadata;

@@ -2,9 +2,9 @@ import type { LoadBalancer, OutlierDetection } from "../../../lib/api";
 import { LABEL_ZONE } from "../../../lib/domain/names";
 
 /**
- * How a request finds its API server in L7. Not decided: this is the one place to change once LEAST_REQUEST and
- * ROUND_ROBIN were measured with long-lived watches. LEAST_REQUEST counts open watches as requests and so evens them
- * out; ROUND_ROBIN evened out short requests best.
+ * How a request finds its API server in L7. Each in turn, since LEAST_REQUEST counts open watches as requests: it sends
+ * requests to where the fewest watches are, for minutes after an API server was restarted.
+ * @see docs/adr/0009-round-robin-for-requests.md
  */
 const REQUEST_ALGORITHM: LoadBalancer["simple"] = "ROUND_ROBIN";
 
@@ -17,7 +17,10 @@ export const REQUEST_LOAD_BALANCER: LoadBalancer = {
   localityLbSetting: { enabled: false },
 };
 
-/** The API servers of the gateway Pod's own zone, and those of others when there is none. */
+/**
+ * The API servers of the gateway Pod's own zone, and those of others when there is none. A connection lasts, so it is
+ * their number that has to be even, also after an API server was restarted and has none.
+ */
 export const CONNECTION_LOAD_BALANCER: LoadBalancer = {
   simple: "LEAST_REQUEST",
   localityLbSetting: { enabled: true, failoverPriority: [LABEL_ZONE] },

@@ -9,6 +9,7 @@ import type {
 import {
   checkedRouteSecret,
   destinationHostOf,
+  drainingHostsOf,
   metadataOf,
   serviceOf,
   sortedHostsOf,
@@ -100,7 +101,7 @@ export function virtualServiceOf(exposure: Exposure): VirtualService {
     metadata,
     spec: {
       exportTo: ["."],
-      hosts,
+      hosts: http === undefined ? hosts : [...hosts, ...drainingHostsOf(exposure.server)],
       gateways: [metadata.name],
       ...(http === undefined ? {} : { http }),
       tls: [

@@ -10,6 +10,7 @@ import { decideLoadBalancing } from "../../../lib/domain/load-balancing";
 import { FINALIZER_EXPOSURE } from "../../../lib/domain/names";
 import { planWrite, planWrites, type Write } from "../objects";
 import {
+  credentialsOf,
   destinationRuleOf,
   gatewayOf,
   kubeconfigServerOf,
@@ -443,7 +444,7 @@ function planDrain(observed: ObservedServer, drains: boolean): Drain {
   const passthrough = gatewayOf({
     server,
     gateway,
-    mode: { kind: "L4", credentials: undefined },
+    mode: { kind: "L4", credentials: credentialsOf(server) },
     namespaceUid: current.metadata.ownerReferences?.[0]?.uid ?? "",
     trusted: false,
     routeSecret: "",

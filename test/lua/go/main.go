@@ -27,6 +27,8 @@ type request struct {
 	Script  string      `json:"script"`
 	Headers [][2]string `json:"headers"`
 	SNI     string      `json:"sni"`
+	// Of the route that was found for the request; empty: none.
+	RouteName string `json:"routeName"`
 	// A request that did not come by TLS.
 	Plain       bool         `json:"plain"`
 	Certificate *certificate `json:"certificate"`
@@ -176,6 +178,7 @@ func sslObject(l *lua.LState, in *request) lua.LValue {
 func handleObject(l *lua.LState, in *request, headers *headerMap, out *result) lua.LValue {
 	info := object(l, nil, guard(in.Breaks, map[string]lua.LGFunction{
 		"requestedServerName":     constant(lua.LString(in.SNI)),
+		"routeName":               constant(lua.LString(in.RouteName)),
 		"downstreamSslConnection": constant(sslObject(l, in)),
 	}))
 	return object(l, nil, guard(in.Breaks, map[string]lua.LGFunction{

@@ -1,0 +1,89 @@
+import type { KubernetesObject } from "../../lib/api";
+import type { Certificate } from "../../lib/domain/certificates";
+
+/** A label selector or a rule, of which nothing is looked into but whether it is as desired. */
+type Fields = Readonly<Record<string, unknown>>;
+
+/** How a webhook is to be: each field besides `name` as it stands in a MutatingWebhookConfiguration. */
+export interface DesiredWebhook extends Fields {
+  readonly name: string;
+}
+
+/** A webhook of a MutatingWebhookConfiguration; only what is looked at is typed. */
+export interface LiveWebhook extends Fields {
+  readonly name: string;
+  readonly clientConfig: {
+    /** PEM certificates, in base64. */
+    readonly caBundle?: string;
+    readonly service?: { readonly name: string; readonly namespace: string };
+    readonly url?: string;
+  };
+}
+
+/** fairlead's MutatingWebhookConfiguration as it is. */
+export interface WebhookConfiguration extends KubernetesObject {
+  readonly webhooks?: readonly LiveWebhook[];
+}
+
+/** The Secret with the serving certificate, as it is on the wire. */
+export interface ServingSecret extends KubernetesObject {
+  /** In base64. */
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+/** An address that the webhook's Service leads to. */
+export interface ReplicaAddress {
+  /** An IP address. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** An admission replica that is ready, and what it was seen to serve. */
+export interface Replica extends ReplicaAddress {
+  /** The leaf first; undefined where TLS could not be had. */
+  readonly chain: readonly Certificate[] | undefined;
+}
+
+/** A serving certificate that was made and is not in the Secret yet. */
+export interface Candidate {
+  readonly authority: Certificate;
+  readonly certificate: Certificate;
+  /** PKCS #8; goes into the Secret and nowhere else. */
+  readonly privateKeyPem: string;
+}
+
+/** Times in milliseconds. */
+export interface WebhookSettings {
+  /** How long a serving certificate that fairlead makes is valid. */
+  readonly validityMs: number;
+  /** How long a CA stays after no replica needs it any more. */
+  readonly drainMs: number;
+  /** How long every API server has to hear of a new CA before something is served that needs it. */
+  readonly propagationMs: number;
+  readonly clusterDomain: string;
+}
+
+/** What a look at the cluster brought. */
+export interface Observed {
+  readonly nowMs: number;
+  readonly configuration: WebhookConfiguration;
+  readonly desired: readonly DesiredWebhook[];
+  /** Undefined: there is none, so certificates are somebody else's business. */
+  readonly secret: ServingSecret | undefined;
+  readonly replicas: readonly Replica[];
+  readonly settings: WebhookSettings;
+}
+
+/** What one watcher keeps from look to look. To lose it costs time and nothing else. */
+export interface Memory {
+  readonly candidate?: Candidate;
+  /** Since when the candidate's CA is in the configuration. */
+  readonly stagedSinceMs?: number;
+  /** Since when a CA, by its SHA-256, is needed by nobody. */
+  readonly unneededSinceMs: ReadonlyMap<string, number>;
+  /** When fields were last set back. */
+  readonly mendedAtMs: readonly number[];
+}
+
+/** What is remembered at the start. */
+export const NOTHING_REMEMBERED: Memory = { unneededSinceMs: new Map(), mendedAtMs: [] };
