@@ -171,6 +171,8 @@ function parseJson(response: RawResponse, request: Request): unknown {
   }
 }
 
+const LONG_HEX = /[0-9a-f]{32,}/g;
+
 function refusal(response: RawResponse, request: Request): ApiError {
   let status: StatusBody = {};
   try {
@@ -179,8 +181,10 @@ function refusal(response: RawResponse, request: Request): ApiError {
     // Not a Status: a proxy's page, say. The code tells enough.
   }
   const reason = status.reason ?? `HTTP ${response.status}`;
-  // A refusal of a Secret may quote what was sent.
-  const about = request.path.includes("/secrets") ? reason : (status.message ?? reason);
+  // A refusal may quote what was sent: nothing of a Secret, and no route secret out of Istio's objects.
+  const about = request.path.includes("/secrets")
+    ? reason
+    : (status.message ?? reason).replace(LONG_HEX, "…");
   const retryAfter = Number(response.headers["retry-after"]);
   return new ApiError(`${request.method} ${request.path}: ${about}`, {
     status: response.status,

@@ -8,15 +8,6 @@ import { newSecret, SecretKeeper, type ClientsContext, type KnownSecret } from "
 
 export type { ClientsProblem, ClientsReason, ClientsState } from "./decide";
 export type { ClientsContext } from "./secret";
-export {
-  findStalePods,
-  isRunning,
-  usesSecret,
-  type ExistingPod,
-  type StalePod,
-  type StaleReason,
-  type WantedAliases,
-} from "./stale-pods";
 
 /** Where the kubeconfigs of a HostedAPIServer are to lead. */
 export interface ClientsTarget {

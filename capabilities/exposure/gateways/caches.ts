@@ -82,8 +82,10 @@ const contentOf = ({ metadata, ...rest }: KubernetesObject): object => ({
 });
 
 /** Whether more has changed than the version: a Pod's status changes often, and is no matter here. */
-const isChange = ({ object, previous }: Change<KubernetesObject>): boolean =>
-  previous === undefined || object === previous || !equals(contentOf(object), contentOf(previous));
+function isChange({ kind, object, previous }: Change<KubernetesObject>): boolean {
+  if (kind !== "updated" || previous === undefined) return true;
+  return !equals(contentOf(object), contentOf(previous));
+}
 
 /** Watches that live as long as their InternalGateway, filtered by the server. */
 export class GatewayCacheSet {

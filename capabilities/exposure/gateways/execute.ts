@@ -1,11 +1,16 @@
-import { refOf, setFinalizer, type CacheContext, type ServiceObject } from "../../../lib/cluster";
+import {
+  isNotFound,
+  refOf,
+  setFinalizer,
+  type CacheContext,
+  type ServiceObject,
+} from "../../../lib/cluster";
 import { keyOf } from "../../../lib/domain/keys";
 import { FIELD_MANAGERS, FINALIZER_EXPOSURE } from "../../../lib/domain/names";
 import { executeWrite } from "../writes";
 import type { GatewayObserver } from "./observe";
 import type { ObservedGateway } from "./observed";
 import type { GatewayAction } from "./plan";
-import { concealing } from "./refusals";
 
 /** What writes go through, and who is told of them. */
 export interface ExecuteContext extends Pick<CacheContext, "client" | "log"> {
@@ -20,8 +25,14 @@ async function setOwnFinalizer(
   present: boolean,
 ): Promise<void> {
   const wish = { finalizer: FINALIZER_EXPOSURE, present, fieldManager };
-  const written = await setFinalizer(client, gateway, wish);
-  observer.wrote(keyOf(gateway), gateway, written);
+  try {
+    const written = await setFinalizer(client, gateway, wish);
+    observer.wrote(keyOf(gateway), gateway, written);
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    // Another process was first, and nothing held it any more.
+    observer.wrote(keyOf(gateway), gateway, undefined);
+  }
 }
 
 async function patchService(
@@ -47,14 +58,14 @@ async function patchService(
 /**
  * Carries out one action for an InternalGateway.
  * @throws {ForeignObjectError} where somebody else's object has come in the way.
- * @throws {ApiError} where the API server refuses; it never quotes the route secret.
+ * @throws {ApiError} where the API server refuses; no error of a client's quotes the route secret.
  */
 export async function executeAction(
   context: ExecuteContext,
   observed: ObservedGateway,
   action: GatewayAction,
 ): Promise<void> {
-  const { gateway, routeSecret } = observed;
+  const { gateway } = observed;
   switch (action.kind) {
     case "add-finalizer":
     case "remove-finalizer":
@@ -66,8 +77,7 @@ export async function executeAction(
     case "create":
     case "update":
     case "delete": {
-      const secret = routeSecret.kind === "known" ? routeSecret.value : undefined;
-      const written = await concealing(secret, () => executeWrite(context, action));
+      const written = await executeWrite(context, action);
       context.observer.wrote(keyOf(gateway), action.object, written);
     }
   }

@@ -55,10 +55,10 @@ const refuse = (reason: string, message: string): DecidedCondition => ({
   message,
 });
 
+// As istiod orders Services: those of one second by their host names. InternalGateways are compared likewise.
 const ageOf = ({ metadata }: KubernetesObject): string =>
-  `${metadata.creationTimestamp ?? ""} ${metadata.name}`;
+  `${metadata.creationTimestamp ?? ""} ${metadata.name}.${metadata.namespace ?? ""}`;
 
-// As istiod orders Services; InternalGateways are compared likewise.
 const byAge = ascend(ageOf);
 const byName = ascend(nameOf);
 

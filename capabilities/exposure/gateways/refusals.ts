@@ -9,21 +9,3 @@ export function isRefusal(error: unknown): boolean {
   const { status } = error.options;
   return status >= 400 && status < 500 && !PASSING.includes(status);
 }
-
-/**
- * Runs a write that holds a secret; an error of it does not quote the secret, though an admission webhook's may.
- * @throws What the write throws.
- */
-export async function concealing<T>(
-  secret: string | undefined,
-  write: () => Promise<T>,
-): Promise<T> {
-  try {
-    return await write();
-  } catch (error) {
-    if (secret === undefined || !(error instanceof ApiError)) throw error;
-    if (!error.message.includes(secret)) throw error;
-    // No cause: it would quote what is concealed.
-    throw new ApiError(error.message.replaceAll(secret, "(the route secret)"), error.options);
-  }
-}

@@ -58,6 +58,8 @@ export type PointedKubeconfig =
 type Keep = Extract<PointedKubeconfig, { kind: "keep" }>;
 type Found<T> = { readonly kind: "found"; readonly value: T } | Keep;
 
+const MAX_DEPTH = 64;
+
 const keep = (reason: KubeconfigKeepReason, message: string): Keep => ({
   kind: "keep",
   reason,
@@ -65,17 +67,20 @@ const keep = (reason: KubeconfigKeepReason, message: string): Keep => ({
 });
 const found = <T>(value: T): Found<T> => ({ kind: "found", value });
 
-/** The server of kubeconfigs: the gateway by the first host in L7, the Service itself in L4; the port unless it is 443. */
+/**
+ * The server of kubeconfigs: the gateway by the first host in L7, the Service itself in L4, where no gateway is needed;
+ * the port unless it is 443.
+ */
 export function kubeconfigServerOf(
   server: HostedAPIServer,
-  gateway: InternalGateway,
+  gateway: InternalGateway | undefined,
   mode: "L7" | "L4",
 ): string {
   const { metadata, spec } = server;
   const { name, port } = serviceOf(server);
   const [host, number] =
     mode === "L7"
-      ? [spec.hosts[0] ?? "", gateway.spec.port?.service ?? 443]
+      ? [spec.hosts[0] ?? "", gateway?.spec.port?.service ?? 443]
       : [`${name}.${metadata.namespace ?? ""}.svc`, port];
   return number === 443 ? `https://${host}` : `https://${host}:${number}`;
 }
@@ -111,22 +116,37 @@ function hasAliases(document: Document.Parsed): boolean {
   return found;
 }
 
-/** Composes one document; undefined where the text is none, or one that is nested too deeply for the stack. */
-function compose(tokens: readonly CST.Token[]): Document.Parsed | undefined {
-  // Composing takes tokens apart no further, so that what is not changed is written back byte by byte.
-  const composer = new Composer({ keepSourceTokens: true, strict: true, uniqueKeys: false });
-  try {
-    const documents = [...composer.compose(tokens)];
-    const [document] = documents;
-    if (document === undefined || documents.length !== 1) return undefined;
-    return document.errors.length > 0 || hasRepeatedKeys(document) ? undefined : document;
-  } catch (error) {
-    if (error instanceof RangeError) return undefined;
-    throw error;
-  }
+function childrenOf(token: CST.Token): readonly CST.Token[] {
+  if ("items" in token)
+    return token.items.flatMap(({ key, value }) => [key ?? [], value ?? []].flat());
+  return token.type === "document" && token.value !== undefined ? [token.value] : [];
 }
 
+/** Whether a text is nested more deeply than any kubeconfig: composing is recursive, and its stack ends the process. */
+function isTooDeep(tokens: readonly CST.Token[]): boolean {
+  let level = tokens;
+  for (let depth = 0; depth <= MAX_DEPTH; depth += 1) level = level.flatMap(childrenOf);
+  return level.length > 0;
+}
+
+/** Composes one document; undefined where the text is none. */
+function compose(tokens: readonly CST.Token[]): Document.Parsed | undefined {
+  if (isTooDeep(tokens)) return undefined;
+  // Composing takes tokens apart no further, so that what is not changed is written back byte by byte.
+  const composer = new Composer({ keepSourceTokens: true, strict: true, uniqueKeys: false });
+  const documents = [...composer.compose(tokens)];
+  const [document] = documents;
+  if (document === undefined || documents.length !== 1) return undefined;
+  return document.errors.length > 0 || hasRepeatedKeys(document) ? undefined : document;
+}
+
+/** A kubeconfig with dozens of clusters has less; parsing a Secret's 1 MiB would take seconds. */
+const MAX_CHARACTERS = 131_072;
+
 function parse(text: string): Found<Parsed> {
+  if (text.length > MAX_CHARACTERS) {
+    return keep("Malformed", `is longer than ${MAX_CHARACTERS} characters.`);
+  }
   const tokens = [...new Parser().parse(text)];
   const document = compose(tokens);
   if (document === undefined) return keep("Malformed", "is not one well-formed YAML document.");

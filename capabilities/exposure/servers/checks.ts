@@ -36,9 +36,11 @@ export function targetName({ address, port }: GatewayTarget): string {
   return `${address.includes(":") ? `[${address}]` : address}:${port}`;
 }
 
-// No cluster has this host. The filter answers 421 to it; without the filter there is no such host, which is 404.
+// No cluster has this host. The filter answers 421 to it; without the filter there is no such host, which is 404. An API
+// server takes any host, and answers 404 to "/" never.
 const OTHER_HOST = "spoofing-probe.fairlead.invalid";
 const MISDIRECTED = 421;
+const NO_SUCH_HOST = 404;
 
 /** What somebody would send who wants to be somebody else. */
 const SPOOFED = {
@@ -51,20 +53,27 @@ function sha256Of({ status }: HostedAPIServer): string | undefined {
   return status?.certificates?.find(({ use }) => use === "server")?.sha256;
 }
 
-/** What to look for at the gateway, once it has an exposure's objects. */
-export function gatewayCheckOf(exposure: Exposure, facts: GatewayFacts): GatewayCheck {
+/**
+ * What to look for at the gateway, once it has an exposure's objects.
+ * @param versions Of these objects: what was seen of earlier ones does not count.
+ */
+export function gatewayCheckOf(
+  exposure: Exposure,
+  facts: GatewayFacts,
+  versions: readonly string[],
+): GatewayCheck {
   const { server, gateway, mode } = exposure;
   const [host = ""] = sortedHostsOf(server);
   const path = revisionPathOf(exposure);
   const expectedSha256 = mode.kind === "L7" ? sha256Of(server) : undefined;
   const requests = [
     { path, host },
-    ...(mode.kind === "L7" ? [{ path: "/", host: OTHER_HOST, headers: SPOOFED }] : []),
+    { path: "/", host: OTHER_HOST, ...(mode.kind === "L7" ? { headers: SPOOFED } : {}) },
   ];
   const port = targetPortOf(gateway);
   const servicePort = gateway.spec.port?.service ?? 443;
   return {
-    id: JSON.stringify([mode.kind, server.metadata.uid, host, path, expectedSha256]),
+    id: JSON.stringify([mode.kind, server.metadata.uid, host, path, expectedSha256, versions]),
     mode: mode.kind,
     pods: facts.podAddresses.map((address) => ({ address, port })),
     services: facts.serviceAddresses.map((address) => ({ address, port: servicePort })),
@@ -96,7 +105,9 @@ export function judgeSighting(check: GatewayCheck, sighting: GatewaySighting): s
       : `no TLS through it to an API server (${sighting.problem})`;
   }
   if (check.mode === "L7") return judgeL7(check, sighting);
-  return sighting.statuses[0] === 200 ? "it still ends TLS itself" : undefined;
+  const [revision, other] = sighting.statuses;
+  const endsTls = revision === 200 || other === MISDIRECTED || other === NO_SUCH_HOST;
+  return endsTls ? "it still ends TLS itself" : undefined;
 }
 
 /** A look at the API servers themselves, by their Service. */

@@ -19,6 +19,8 @@ export type Goal =
   | { readonly kind: "hold"; readonly programmed: DecidedCondition }
   | {
       readonly kind: "withdraw";
+      /** Kubeconfigs are led back first; not where the deletion is forced. */
+      readonly leadsBack: boolean;
       /** Routed Pods are waited for, in L4. */
       readonly drains: boolean;
       readonly programmed: DecidedCondition;
@@ -45,6 +47,7 @@ function withdrawal({ server, namespace, gateway }: ObservedServer): Goal {
   const isForced = server.metadata.annotations?.[ANNOTATION_FORCE_DELETE] === "true";
   return {
     kind: "withdraw",
+    leadsBack: !isForced,
     drains: !isForced && !isGoing(namespace) && gateway !== undefined,
     programmed: programmed("False", "Deleting", "Being deleted."),
   };
@@ -104,6 +107,7 @@ export function decideGoal(observed: ObservedServer): Goal {
     // Not attached: never, or no longer since consent was withdrawn and the grace period is over.
     return {
       kind: "withdraw",
+      leadsBack: true,
       drains: false,
       programmed: programmed("False", "Invalid", invalid),
     };

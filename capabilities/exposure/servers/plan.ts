@@ -151,6 +151,16 @@ function configurationWrites(
   );
 }
 
+/** The versions of the objects in a gateway's namespace; one that was deleted and made anew is another. */
+function versionsIn(
+  { gateways, virtualServices, destinationRules }: ObservedServer["own"],
+  namespace: string,
+): readonly string[] {
+  return [gateways, virtualServices, destinationRules]
+    .flatMap((objects: readonly KubernetesObject[]) => isIn(objects, namespace))
+    .map(({ metadata: { uid = "", generation = 0 } }) => `${uid}/${generation}`);
+}
+
 /** How what was seen of a check stands. */
 interface Verdict {
   readonly missing: readonly GatewayTarget[];
@@ -177,6 +187,17 @@ function verdictOf({ sightings }: ObservedServer, check: GatewayCheck): Verdict 
     problems: [...check.pods.flatMap(problemOf), ...servicesFail],
     addresses,
   };
+}
+
+/** Where to look: what failed or is new each time, and everything once what was seen is old. */
+function targetsOf(
+  { sightings, nowMs }: ObservedServer,
+  check: GatewayCheck,
+  { missing }: Verdict,
+): readonly GatewayTarget[] {
+  const isOld =
+    sightings?.check === check.id && nowMs - sightings.completeAtMs >= SIGHTING_MAX_AGE_MS;
+  return isOld ? [...check.pods, ...check.services] : missing;
 }
 
 /** Client certificates have a route of their own, or are not asked for. */
@@ -209,7 +230,7 @@ function unverifiedCondition(
 /** Where the kubeconfigs of a HostedAPIServer are to lead. */
 function clientsNeed(
   observed: ObservedServer,
-  gateway: InternalGateway,
+  gateway: InternalGateway | undefined,
   way: { readonly mode: "L7" | "L4"; readonly addresses: readonly string[] },
 ): readonly Need[] {
   const { server, sightings, direct, nowMs, clients } = observed;
@@ -237,7 +258,7 @@ function clientsNeed(
 function directNeed({ server, service, direct, nowMs }: ObservedServer): readonly Need[] {
   const look = directLookOf(server, service);
   if (look === undefined) return [];
-  if (direct?.look !== look.id) return [{ kind: "direct", look }];
+  if (direct === undefined) return [{ kind: "direct", look }];
   const maxAgeMs = direct.problem === undefined ? SIGHTING_MAX_AGE_MS : PROBLEM_MAX_AGE_MS;
   return nowMs - direct.seenAtMs < maxAgeMs ? [] : [{ kind: "direct", look }];
 }
@@ -259,11 +280,12 @@ function isRouted({ server, routeConfigMap }: ObservedServer): boolean {
 function planRetreat(
   observed: ObservedServer,
   gateway: InternalGateway | undefined,
+  leadsBack = true,
 ): { readonly over: boolean; readonly needs: readonly Need[]; readonly writes: readonly Write[] } {
   const { server, neighbours, namespace, routeConfigMap } = observed;
   const direct = directNeed(observed);
   if (direct.length > 0) return { over: false, needs: direct, writes: [] };
-  if (gateway !== undefined && !clientsAreBack(observed)) {
+  if (!clientsAreBack(observed)) {
     return {
       over: false,
       needs: clientsNeed(observed, gateway, { mode: "L4", addresses: [] }),
@@ -377,7 +399,7 @@ function planServing(observed: ObservedServer, goal: Serving): ServerPlan {
   const change = planSwitch(observed, goal, current);
   const policyWrites = planWrites(policiesOf(observed, gateway), own.networkPolicies);
   const configuration = configurationWrites(observed, exposure, change.waits);
-  const check = gatewayCheckOf(exposure, facts);
+  const check = gatewayCheckOf(exposure, facts, versionsIn(own, namespace));
   const verdict = verdictOf(observed, check);
   const isWritten = configuration.length === 0 && !change.waits;
   const verified = isWritten && isServed(check, verdict) && isTrustComplete(exposure);
@@ -388,10 +410,8 @@ function planServing(observed: ObservedServer, goal: Serving): ServerPlan {
     ? servingCondition(goal)
     : (change.condition ?? unverifiedCondition(check, verdict, exposure));
   const mayFlap = !change.waits && check.pods.length > 0;
-  const look: readonly Need[] =
-    isWritten && verdict.missing.length > 0
-      ? [{ kind: "gateway", check, targets: verdict.missing }]
-      : [];
+  const targets = isWritten ? targetsOf(observed, check, verdict) : [];
+  const look: readonly Need[] = targets.length > 0 ? [{ kind: "gateway", check, targets }] : [];
   const l4Clients =
     mode.kind === "L4" && !change.waits
       ? clientsNeed(observed, gateway, { mode: "L4", addresses: [] })
@@ -476,15 +496,16 @@ function planWithdrawal(
 ): ServerPlan {
   const { server, namespace, gateway } = observed;
   const objects = allOwn(observed);
-  const isThere = objects.length > 0 || isRouted(observed);
   const isTerminating =
     namespace === undefined || namespace.metadata.deletionTimestamp !== undefined;
+  // The route ConfigMap goes with its Namespace.
+  const isThere = objects.length > 0 || (!isTerminating && isRouted(observed));
   const status = withdrawalStatus(observed, goal.programmed);
   if (!isThere) {
     return { ...NOTHING, finalizer: hasFinalizer(server) ? "remove" : undefined, status };
   }
   if (!isTerminating) {
-    const retreat = planRetreat(observed, gateway);
+    const retreat = planRetreat(observed, gateway, goal.leadsBack);
     if (!retreat.over) {
       const message = "Being withdrawn: clients are led back to the Service first.";
       const waiting = programmed("False", goal.programmed.reason, message);
@@ -524,6 +545,17 @@ function planWithdrawal(
  * @param observed The state of the cluster, and what was seen of the gateway.
  */
 export function planServer(observed: ObservedServer): ServerPlan {
+  return planFor(withoutStale(observed));
+}
+
+/** What was seen of other hosts, or at another address, says nothing. */
+function withoutStale(observed: ObservedServer): ObservedServer {
+  const { server, service, direct } = observed;
+  const isCurrent = direct?.look === directLookOf(server, service)?.id;
+  return isCurrent ? observed : { ...observed, direct: undefined };
+}
+
+function planFor(observed: ObservedServer): ServerPlan {
   const goal = decideGoal(observed);
   switch (goal.kind) {
     case "hold":

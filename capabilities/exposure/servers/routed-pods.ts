@@ -5,18 +5,8 @@ import {
   NETWORK_POLICY_ALLOWED,
   networkPolicyLabel,
 } from "../../../lib/domain/network-policy-label";
-import type { Pod } from "../../../lib/domain/routed-pods";
+import { isRunning, type ExistingPod } from "../clients/stale-pods";
 import { targetPortOf } from "../resources";
-
-interface RunningPod extends Pod {
-  readonly metadata: Pod["metadata"] & { readonly name: string };
-  readonly status?: { readonly phase?: string };
-}
-
-const isRunning = ({ metadata, status }: RunningPod): boolean =>
-  metadata.deletionTimestamp === undefined &&
-  status?.phase !== "Succeeded" &&
-  status?.phase !== "Failed";
 
 /** How many Pods of a namespace have an alias of a HostedAPIServer's hosts to the gateway and still run. */
 export async function countRoutedPods(
@@ -29,7 +19,7 @@ export async function countRoutedPods(
     service: gateway.spec.serviceName ?? INTERNAL_SERVICE,
     port: targetPortOf(gateway),
   });
-  const { items } = await client.list<RunningPod>({
+  const { items } = await client.list<ExistingPod>({
     apiVersion: "v1",
     kind: "Pod",
     namespace: server.metadata.namespace ?? "",

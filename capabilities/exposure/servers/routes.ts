@@ -39,8 +39,24 @@ export function routedHosts(current: ConfigMap | undefined): readonly string[] {
   return splitList(current?.data?.hosts ?? "");
 }
 
-/** The hosts of others that are to stay: each HostedAPIServer takes out only its own, and those that are nobody's. */
-function keptHosts({ name, neighbours, current }: RouteWish): readonly string[] {
+/** Where a route ConfigMap leads, by the keys of its data. */
+function destinationOf(gateway: InternalGateway): Readonly<Record<string, string>> {
+  return {
+    "istio-namespace": gateway.metadata.namespace ?? "",
+    service: gateway.spec.serviceName ?? INTERNAL_SERVICE,
+    port: String(targetPortOf(gateway)),
+  };
+}
+
+/**
+ * The hosts of others that are to stay: each HostedAPIServer takes out only its own, and those that are nobody's. Where
+ * it leads to another gateway now, each puts in its own again, once that gateway serves them.
+ */
+function keptHosts({ name, neighbours, current, published }: RouteWish): readonly string[] {
+  const destination = Object.entries(
+    published === undefined ? {} : destinationOf(published.gateway),
+  );
+  if (destination.some(([key, value]) => current?.data?.[key] !== value)) return [];
   const others = neighbours.filter(({ metadata }) => metadata.name !== name);
   const claimed = new Set(others.flatMap(({ spec }) => spec.hosts));
   return routedHosts(current).filter((host) => claimed.has(host));
@@ -62,9 +78,7 @@ function dataOf(
   const { gateway, addresses } = published;
   return {
     hosts: hosts.join(","),
-    "istio-namespace": gateway.metadata.namespace ?? "",
-    service: gateway.spec.serviceName ?? INTERNAL_SERVICE,
-    port: String(targetPortOf(gateway)),
+    ...destinationOf(gateway),
     addresses: addresses.join(","),
   };
 }
