@@ -1,6 +1,5 @@
 import type {
   DestinationRule,
-  EnvoyFilter,
   Gateway,
   KubernetesObject,
   NetworkPolicy,
@@ -35,8 +34,6 @@ export interface IstioCaches {
   readonly virtualServices: Cache<VirtualService>;
   /** fairlead's own. */
   readonly destinationRules: Cache<DestinationRule>;
-  /** fairlead's own. */
-  readonly envoyFilters: Cache<EnvoyFilter>;
   /** Resolves once it is known whether the cluster has these kinds, and what there is of them. */
   readonly known: Promise<void>;
 }
@@ -52,6 +49,7 @@ export interface ExposureCaches extends WatchCaches {
 
 const ISTIO_DEFINITION = "gateways.networking.istio.io";
 const ISTIO = "networking.istio.io/v1";
+const LIST_TIMEOUT_MS = 30_000;
 const OWN = `${LABEL_MANAGED_BY}=${MANAGED_BY}`;
 
 const isOwn = ({ metadata }: KubernetesObject): boolean =>
@@ -119,18 +117,14 @@ function openIstioCaches(context: CacheContext): IstioCaches {
     destinationRules: deferCache(served, () =>
       openCache<DestinationRule>(context, { ...own, kind: "DestinationRule" }),
     ),
-    envoyFilters: deferCache(served, () =>
-      openCache<EnvoyFilter>(context, {
-        ...own,
-        apiVersion: "networking.istio.io/v1alpha3",
-        kind: "EnvoyFilter",
-      }),
-    ),
   };
-  const known = definition.synced.then(async () => {
+  const listed = definition.synced.then(async () => {
     if (definition.list().length === 0) return;
     await Promise.all(Object.values(caches).map(({ synced }: { synced: Promise<void> }) => synced));
   });
+  // An Istio that does not serve v1 is none: there can't be any of fairlead's objects either.
+  const waited = new Promise<void>((resolve) => context.clock.after(LIST_TIMEOUT_MS, resolve));
+  const known = Promise.race([listed, waited]);
   return { ...caches, known };
 }
 

@@ -7,7 +7,7 @@ import {
   type Queue,
 } from "../../lib/cluster";
 import { findCondition } from "../../lib/domain/conditions";
-import { keyOf } from "../../lib/domain/keys";
+import { keyOf, splitKey } from "../../lib/domain/keys";
 import { LABEL_MANAGED_BY, MANAGED_BY } from "../../lib/domain/names";
 import type { ExposureCaches } from "./caches";
 import { KubeconfigSecrets } from "./clients";
@@ -73,8 +73,7 @@ class Exposure implements ExposureController {
       this.gateways.add(key);
     });
     this.#own = new OwnIndex(caches, (key) => {
-      this.servers.add(key);
-      for (const listener of this.#listeners) listener(key);
+      this.#noteOwn(key);
     });
     this.#clients = new KubeconfigSecrets({ ...context, secrets: caches.secrets });
     const servers = new ServerReconciler({
@@ -114,9 +113,20 @@ class Exposure implements ExposureController {
 
   #noteServer(hapi: HostedAPIServer, gone: boolean): void {
     const key = keyOf(hapi);
+    this.servers.add(key);
+    // One that lost consent is attached until its objects are gone: they need the shared filter.
+    const lingers = hapi.status?.gatewayRef === undefined && this.#own.of(key).gateways.length > 0;
+    if (lingers && !gone) return;
     const changed = this.#gatewayReconciler.noteAttachment(key, gone ? undefined : hapi);
     for (const gateway of changed) this.gateways.add(gateway);
-    this.servers.add(key);
+  }
+
+  #noteOwn(key: string): void {
+    const { namespace, name } = splitKey(key);
+    const hapi = this.context.caches.hostedAPIServers.get(name, namespace);
+    if (hapi === undefined) this.servers.add(key);
+    else this.#noteServer(hapi, false);
+    for (const listener of this.#listeners) listener(key);
   }
 
   #listen(): void {
@@ -127,9 +137,7 @@ class Exposure implements ExposureController {
       }
     });
     caches.internalGateways.onChange((change) => {
-      const key = keyOf(change.object);
-      this.gateways.add(key);
-      if (hasChanged(change, gatewayFacts)) this.#wakeAttached(key);
+      if (hasChanged(change, gatewayFacts)) this.#wakeAttached(keyOf(change.object));
     });
     this.#gatewayReconciler.facts.onChange((key) => {
       this.#wakeAttached(key);
@@ -138,13 +146,9 @@ class Exposure implements ExposureController {
       if (!hasChanged(change, namespaceFacts)) return;
       const { name } = change.object.metadata;
       for (const hapi of caches.hostedAPIServers.list(name)) this.servers.add(keyOf(hapi));
-      for (const gateway of caches.internalGateways.list(name)) this.gateways.add(keyOf(gateway));
     });
     caches.services.onChange(({ object }) => {
       const { namespace = "", name } = object.metadata;
-      for (const gateway of caches.internalGateways.list(namespace)) {
-        this.gateways.add(keyOf(gateway));
-      }
       for (const hapi of caches.hostedAPIServers.list(namespace)) {
         if (serviceOf(hapi).name === name) this.servers.add(keyOf(hapi));
       }
@@ -161,7 +165,6 @@ class Exposure implements ExposureController {
       if (object.metadata.labels?.[LABEL_MANAGED_BY] === MANAGED_BY) return;
       this.#wakeNamespace(object);
       for (const gateway of caches.internalGateways.list(object.metadata.namespace)) {
-        this.gateways.add(keyOf(gateway));
         this.#wakeAttached(keyOf(gateway));
       }
     });

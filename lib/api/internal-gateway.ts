@@ -128,7 +128,8 @@ const status = Type.Object(
   {
     addresses: Type.Optional(
       Type.Array(Type.String(), {
-        description: "Cluster IPs of the internal Service whose family has ready endpoints.",
+        description:
+          "Cluster IPs of the internal Service whose family has ready endpoints and that were not seen dead.",
         "x-kubernetes-list-type": "atomic",
       } satisfies KubernetesSchemaOptions),
     ),

@@ -20,7 +20,17 @@ export class Freshest<T extends KubernetesObject> {
   readonly #written = new Map<string, Written<T>>();
 
   /** @param cache What the API server was last heard to say. */
-  constructor(private readonly cache: Cache<T>) {}
+  constructor(private readonly cache: Cache<T>) {
+    // What others delete before anybody looked would be taken to be there still.
+    cache.onChange(({ kind, object }) => {
+      if (kind !== "deleted") return;
+      const written = this.#written.get(this.#place(object));
+      // Not where another one has been made meanwhile.
+      if (written?.object.metadata.uid === object.metadata.uid) {
+        this.#written.delete(this.#place(object));
+      }
+    });
+  }
 
   /** The object as it was last seen or written. */
   get(name: string, namespace = ""): T | undefined {
@@ -45,7 +55,7 @@ export class Freshest<T extends KubernetesObject> {
     this.#written.set(this.#place(object), { object, deleted: true });
   }
 
-  #place({ metadata }: T): string {
+  #place({ metadata }: KubernetesObject): string {
     return `${metadata.namespace ?? ""}/${metadata.name}`;
   }
 

@@ -39,7 +39,8 @@ const MAX_CHAIN = 10;
 
 function chainOf(socket: TLSSocket): readonly Certificate[] {
   const chain: Certificate[] = [];
-  let peer: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
+  // The types leave out that before the handshake there is none.
+  let peer: Partial<DetailedPeerCertificate> | undefined = socket.getPeerCertificate(true);
   while (peer?.raw !== undefined && chain.length < MAX_CHAIN) {
     chain.push(toCertificate(peer.raw));
     // A self-signed certificate is its own issuer.
@@ -81,11 +82,11 @@ function exchange(
       },
     );
     sent.on("socket", (socket) => {
-      const look = (): void => {
+      // A socket that is used again is connected already, and shows what it showed before.
+      chain = chainOf(socket as TLSSocket);
+      socket.once("secureConnect", () => {
         chain = chainOf(socket as TLSSocket);
-      };
-      if ((socket as TLSSocket).getPeerCertificate().raw !== undefined) look();
-      else socket.once("secureConnect", look);
+      });
     });
     sent.on("timeout", () => sent.destroy(new Error("no answer in time")));
     sent.on("error", (error) => {

@@ -38,4 +38,9 @@ export {
 export { setFinalizer } from "./finalizers";
 export { applyStatus, type ObjectWithStatus, type StatusTarget } from "./status";
 export { checkPeprStore, persist, type StartContext } from "./start";
-export { lengthenKeepAlive } from "./webhook-server";
+export {
+  prepareWebhookServer,
+  servingFilesFrom,
+  untilServable,
+  type WebhookServerContext,
+} from "./webhook-server";

@@ -7,8 +7,9 @@ export const LABEL_MANAGED_BY = "app.kubernetes.io/managed-by";
 export const MANAGED_BY = "fairlead";
 export const LABEL_NAMESPACE = `${GROUP}/namespace`;
 export const LABEL_NAME = `${GROUP}/name`;
-/** On Secrets in the gateway namespace: `server` or `proxy-client`. */
+/** On Secrets in the gateway namespace: `server` or `proxy-client`; on an InternalGateway's NetworkPolicies: `gateway`. */
 export const LABEL_USE = `${GROUP}/use`;
+export const USE_GATEWAY = "gateway";
 
 /** On Pods: `"true"` routes a Pod whatever it mounts, `"false"` opts it out. */
 export const LABEL_ROUTE = `${GROUP}/route`;
@@ -47,6 +48,7 @@ export const FIELD_MANAGERS = {
   services: "fairlead-services",
   status: "fairlead-status",
   install: "fairlead-install",
+  webhook: "fairlead-webhook",
 } as const;
 
 /** One of fairlead's field managers. */

@@ -50,6 +50,16 @@ const collections = {
   EndpointSlice: "/apis/discovery.k8s.io/v1/endpointslices",
   HostedAPIServer: "/apis/fairlead.dev/v1alpha1/hostedapiservers",
   InternalGateway: "/apis/fairlead.dev/v1alpha1/internalgateways",
+  Gateway: "/apis/networking.istio.io/v1/gateways",
+  VirtualService: "/apis/networking.istio.io/v1/virtualservices",
+  DestinationRule: "/apis/networking.istio.io/v1/destinationrules",
+  EnvoyFilter: "/apis/networking.istio.io/v1alpha3/envoyfilters",
+  NetworkPolicy: "/apis/networking.k8s.io/v1/networkpolicies",
+  MutatingWebhookConfiguration:
+    "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+  ValidatingAdmissionPolicy: "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
+  ValidatingAdmissionPolicyBinding:
+    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
 } as const;
 
 /** A kind that tests work with. */

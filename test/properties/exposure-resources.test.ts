@@ -121,8 +121,8 @@ describe("the objects of a hosted API server", () => {
       fc.property(exposure, (input) => {
         const [, virtualService, destinationRule] = objectsOf(input);
         const { http = [], tls } = virtualService.spec;
-        const wanted = [...http, ...tls].flatMap(({ route }) =>
-          route.map(({ destination }) => destination.subset),
+        const wanted = [...http, ...tls].flatMap((rule) =>
+          "route" in rule ? rule.route.map(({ destination }) => destination.subset) : [],
         );
         const subsets = destinationRule.spec.subsets.map(({ name }) => name);
         expect(wanted.filter((name) => !subsets.includes(name))).toEqual([]);
@@ -134,13 +134,14 @@ describe("the objects of a hosted API server", () => {
     fc.assert(
       fc.property(exposure, (input) => {
         const [, { spec }] = objectsOf(input);
-        const trusted = (spec.http ?? []).filter(({ route }) =>
+        const forwarding = (spec.http ?? []).flatMap((rule) => ("route" in rule ? [rule] : []));
+        const trusted = forwarding.filter(({ route }) =>
           route.some(({ destination }) => destination.subset === "client-certificate"),
         );
         const isExpected = input.trusted && input.mode.credentials?.clientCertificates === true;
         expect(trusted).toHaveLength(isExpected ? 1 : 0);
         expect(trusted.every(({ match }) => match !== undefined)).toBe(true);
-        expect((spec.http ?? []).at(-1)?.match).toBeUndefined();
+        expect(forwarding.at(-1)?.match).toBeUndefined();
         // The secret leads there and goes no further.
         for (const { match, headers } of trusted) {
           const names = match?.flatMap((one) => Object.keys(one.headers));

@@ -6,11 +6,10 @@ import {
   type Cache,
   type CacheContext,
   type Change,
-  type Freshest,
+  Freshest,
 } from "../../../lib/cluster";
 import { LABEL_MANAGED_BY, MANAGED_BY } from "../../../lib/domain/names";
 import type { EndpointSlice } from "./addresses";
-import { followDeletions } from "./fresh";
 import { serviceNameOf } from "./internal-service";
 import { filterNameOf } from "./parts";
 import type { GatewayPod } from "./ports";
@@ -160,7 +159,7 @@ export class GatewayCacheSet {
         project: projectPod,
       }),
       envoyFilters,
-      filters: followDeletions(envoyFilters),
+      filters: new Freshest(envoyFilters),
     };
   }
 }

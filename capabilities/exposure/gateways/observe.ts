@@ -5,12 +5,11 @@ import type {
   KubernetesObject,
   NetworkPolicy,
 } from "../../../lib/api";
-import type { CacheContext, Change, Freshest, ServiceObject } from "../../../lib/cluster";
+import { Freshest, type CacheContext, type Change, type ServiceObject } from "../../../lib/cluster";
 import { keyOf, splitKey } from "../../../lib/domain/keys";
 import { LABEL_MANAGED_BY, MANAGED_BY } from "../../../lib/domain/names";
 import type { AnyGateway, ExposureCaches } from "../caches";
 import { GatewayCacheSet, type GatewayCaches } from "./caches";
-import { followDeletions } from "./fresh";
 import { serviceNameOf } from "./internal-service";
 import type { ObservedGateway } from "./observed";
 import { filterNameOf } from "./parts";
@@ -91,9 +90,9 @@ export class GatewayObserver {
   ) {
     const { caches } = context;
     this.#opened = new GatewayCacheSet(context, caches.istio.gateways.synced, tell);
-    this.#gateways = followDeletions(caches.internalGateways);
-    this.#services = followDeletions(caches.services);
-    this.#policies = followDeletions(caches.networkPolicies);
+    this.#gateways = new Freshest(caches.internalGateways);
+    this.#services = new Freshest(caches.services);
+    this.#policies = new Freshest(caches.networkPolicies);
     this.routeSecrets = new RouteSecrets(context, caches.secrets);
     this.#foreignGateways = new Selection(caches.istio.gateways, asForeignGateway, (change) => {
       if (isOtherSpec(change)) this.#tellAll();

@@ -1,11 +1,11 @@
 import { equals } from "ramda";
 import type { InternalGateway, KubernetesObject, NetworkPolicy } from "../../../lib/api";
-import { LABEL_MANAGED_BY, LABEL_USE, MANAGED_BY } from "../../../lib/domain/names";
+import { LABEL_MANAGED_BY, LABEL_USE, MANAGED_BY, USE_GATEWAY } from "../../../lib/domain/names";
 import { gatewayNetworkPoliciesOf, marks } from "../resources";
 
 // A HostedAPIServer may have the same namespace and name, and so the same marks, and the owners are those of the
 // narrowed policies.
-const USE = { [LABEL_USE]: "gateway" } as const;
+const USE = { [LABEL_USE]: USE_GATEWAY } as const;
 
 const isMarked = ({ metadata }: KubernetesObject): boolean =>
   metadata.labels?.[LABEL_MANAGED_BY] === MANAGED_BY;

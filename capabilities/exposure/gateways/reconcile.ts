@@ -10,8 +10,6 @@ import type { ObservedGateway } from "./observed";
 import { factsOf, planGateway } from "./plan";
 import { isRefusal } from "./refusals";
 
-export type { GatewayContext } from "./observe";
-
 const done: Outcome = { kind: "done" };
 /** A plan is made again after its writes: the route secret comes before the EnvoyFilter that holds it. */
 const MAX_ROUNDS = 3;

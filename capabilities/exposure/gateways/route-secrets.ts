@@ -1,9 +1,8 @@
 import { randomBytes } from "node:crypto";
 import type { InternalGateway, PartialObjectMetadata } from "../../../lib/api";
-import { refOf, type Cache, type Freshest } from "../../../lib/cluster";
+import { Freshest, refOf, type Cache } from "../../../lib/cluster";
 import { keyOf } from "../../../lib/domain/keys";
 import { executeWrite, type WriteContext } from "../writes";
-import { followDeletions } from "./fresh";
 import {
   isOwnRouteSecret,
   routeSecretNameOf,
@@ -35,7 +34,7 @@ export class RouteSecrets {
     private readonly context: WriteContext,
     secrets: Cache<PartialObjectMetadata>,
   ) {
-    this.#metadata = followDeletions(secrets);
+    this.#metadata = new Freshest(secrets);
   }
 
   /**

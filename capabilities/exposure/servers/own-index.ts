@@ -10,22 +10,22 @@ import {
   LABEL_MANAGED_BY,
   LABEL_NAME,
   LABEL_NAMESPACE,
+  LABEL_USE,
   MANAGED_BY,
+  USE_GATEWAY,
 } from "../../../lib/domain/names";
 import type { ExposureCaches } from "../caches";
-import { objectName } from "../resources";
 import type { OwnObjects } from "./observed";
 
 /** The key of the HostedAPIServer that an object was made for; undefined where it was not made for one. */
-export function serverKeyOf({ kind, metadata }: KubernetesObject): string | undefined {
+export function serverKeyOf({ metadata }: KubernetesObject): string | undefined {
   const { labels = {}, ownerReferences = [] } = metadata;
   if (labels[LABEL_MANAGED_BY] !== MANAGED_BY) return undefined;
   const [namespace = "", name = ""] = [labels[LABEL_NAMESPACE], labels[LABEL_NAME]];
   if (namespace === "" || name === "") return undefined;
-  // An InternalGateway can have the same namespace and name; what is made for it is named otherwise, or owned by it.
+  // An InternalGateway can have the same namespace and name; what is made for it says so, or is owned by it.
+  if (labels[LABEL_USE] === USE_GATEWAY) return undefined;
   if (ownerReferences.some((owner) => owner.kind === "InternalGateway")) return undefined;
-  const stem = objectName(namespace, name);
-  if (kind === "NetworkPolicy" && !metadata.name.startsWith(`${stem}-`)) return undefined;
   return `${namespace}/${name}`;
 }
 

@@ -33,8 +33,8 @@ import type { ObservedServer } from "./observed";
 import {
   clientsCondition,
   passthroughCondition,
-  servedMode,
   servingCondition,
+  unverifiedMode,
   type ExposureStatus,
 } from "./report";
 import { isOwnRoute, planRoute, routedHosts } from "./routes";
@@ -285,7 +285,7 @@ function planRetreat(
   const { server, neighbours, namespace, routeConfigMap } = observed;
   const direct = directNeed(observed);
   if (direct.length > 0) return { over: false, needs: direct, writes: [] };
-  if (!clientsAreBack(observed)) {
+  if (leadsBack && !clientsAreBack(observed)) {
     return {
       over: false,
       needs: clientsNeed(observed, gateway, { mode: "L4", addresses: [] }),
@@ -381,7 +381,9 @@ function statusOfServing(
   const sinceMs = sightings?.failingSinceMs ?? nowMs;
   if (!seen.verified && seen.mayFlap && wasGood && nowMs - sinceMs < FLAP_MS) return undefined;
   return {
-    loadBalancing: servedMode(server, goal.mode.kind, seen.current, seen.verified),
+    loadBalancing: seen.verified
+      ? goal.mode.kind
+      : unverifiedMode(server, goal.mode.kind, seen.current),
     conditions: [
       seen.condition,
       passthroughCondition(observed),
@@ -453,14 +455,29 @@ interface Drain {
 
 /** Routed Pods go on through the gateway: in L4 if they accept that, else as before. */
 function planDrain(observed: ObservedServer, drains: boolean): Drain {
-  const { own, gateway, routedPods, server } = observed;
+  const { own, gateway, routedPods } = observed;
   const over: Drain = { over: true, needs: [], writes: [], message: "" };
-  const [current] = own.gateways;
-  if (!drains || gateway === undefined || current === undefined) return over;
+  if (!drains || gateway === undefined || own.gateways.length === 0) return over;
   if (routedPods === undefined) {
     return { ...over, over: false, needs: [{ kind: "routed-pods", gateway }] };
   }
   if (routedPods === 0) return over;
+  const write = isPassthroughUsable(observed) ? planPassthrough(observed, gateway) : undefined;
+  return {
+    over: false,
+    needs: [],
+    writes: write === undefined ? [] : [write],
+    message: `Waits for ${routedPods} routed Pods to end; annotation fairlead.dev/force-delete: "true" ends the wait.`,
+  };
+}
+
+function planPassthrough(
+  { own, server, clusterDomain }: ObservedServer,
+  gateway: InternalGateway,
+): Write | undefined {
+  // What is left in the namespace of another gateway is not changed any more.
+  const [current] = isIn(own.gateways, gateway.metadata.namespace ?? "");
+  if (current === undefined) return undefined;
   const passthrough = gatewayOf({
     server,
     gateway,
@@ -468,15 +485,9 @@ function planDrain(observed: ObservedServer, drains: boolean): Drain {
     namespaceUid: current.metadata.ownerReferences?.[0]?.uid ?? "",
     trusted: false,
     routeSecret: "",
-    clusterDomain: observed.clusterDomain,
+    clusterDomain,
   });
-  const write = isPassthroughUsable(observed) ? planWrite(passthrough, current) : undefined;
-  return {
-    over: false,
-    needs: [],
-    writes: write === undefined ? [] : [write],
-    message: `Waits for ${routedPods} routed Pods to end; annotation fairlead.dev/force-delete: "true" ends the wait.`,
-  };
+  return planWrite(passthrough, current);
 }
 
 function withdrawalStatus(

@@ -87,14 +87,12 @@ export function clientsCondition(observed: ObservedServer, mode: "L7" | "L4"): D
   );
 }
 
-/** How a HostedAPIServer is served, as its status is to say. */
-export function servedMode(
+/** How a HostedAPIServer is served, as its status is to say while the mode that is wanted was not seen. */
+export function unverifiedMode(
   server: HostedAPIServer,
   mode: "L7" | "L4",
   current: "L7" | "L4" | undefined,
-  verified: boolean,
 ): "L7" | "L4" | undefined {
-  if (verified) return mode;
   // Nobody balances its requests, whether or not its connections were seen to pass.
   if (mode === "L4" && current !== "L7") return "L4";
   return server.status?.loadBalancing;

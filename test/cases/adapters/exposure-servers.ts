@@ -55,7 +55,7 @@ interface World {
 }
 
 const of = <T extends KubernetesObject>({ objects }: Given, kind: string): readonly T[] =>
-  objects.filter((object) => object.kind === kind) as readonly T[];
+  objects.filter((object) => object.kind === kind) as unknown as readonly T[];
 
 function exposureFor(given: Given, server: HostedAPIServer, made: NonNullable<World["made"]>[0]) {
   const gateways = of<InternalGateway>(given, "InternalGateway");

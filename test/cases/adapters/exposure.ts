@@ -27,6 +27,7 @@ import type {
   KubernetesObject,
   NetworkPolicy,
 } from "../../../lib/api";
+import { LABEL_MANAGED_BY, MANAGED_BY } from "../../../lib/domain/names";
 import type { CaseAdapter, Given } from "../runner";
 
 const DEFAULT_NOW = "2026-11-21T12:00:00Z";
@@ -84,34 +85,35 @@ function observe(given: Given, gateway: InternalGateway): ObservedGateway {
   const { namespace = "", name } = gateway.metadata;
   const world = given.world as World;
   const all = objectsOf(given, gateway);
-  const ofKind = <T extends KubernetesObject>(kind: string): readonly T[] =>
-    all.filter((object): object is T => object.kind === kind);
-  const here = <T extends KubernetesObject>(kind: string): readonly T[] =>
-    ofKind<T>(kind).filter(({ metadata }) => metadata.namespace === namespace);
-  const named = <T extends KubernetesObject>(kind: string, wanted: string): T | undefined =>
-    here<T>(kind).find(({ metadata }) => metadata.name === wanted);
-  const routeSecret = routeSecretState(named("Secret", routeSecretNameOf(gateway)), gateway);
-  const filter = named<EnvoyFilter>("EnvoyFilter", filterNameOf(gateway));
+  const ofKind = (kind: string): readonly KubernetesObject[] =>
+    all.filter((object) => object.kind === kind);
+  const here = (kind: string): readonly KubernetesObject[] =>
+    ofKind(kind).filter(({ metadata }) => metadata.namespace === namespace);
+  const named = (kind: string, wanted: string): KubernetesObject | undefined =>
+    here(kind).find(({ metadata }) => metadata.name === wanted);
+  const secret = named("Secret", routeSecretNameOf(gateway)) as RouteSecret | undefined;
+  const routeSecret = routeSecretState(secret, gateway);
+  const filter = named("EnvoyFilter", filterNameOf(gateway)) as EnvoyFilter | undefined;
   const isIstioAbsent = world.istio === "absent";
   const ownNamespace = ofKind("Namespace").find(({ metadata }) => metadata.name === namespace);
+  const slices = here("EndpointSlice") as readonly EndpointSlice[];
+  const gateways = ofKind("Gateway") as readonly AnyGateway[];
   return {
     gateway,
-    neighbours: here<InternalGateway>("InternalGateway"),
-    services: here<GatewayService>("Service"),
-    pods: ofKind<GatewayPod>("Pod").filter((pod) => matches(gateway.spec.selector, pod)),
+    neighbours: here("InternalGateway") as readonly InternalGateway[],
+    services: here("Service") as readonly GatewayService[],
+    pods: ofKind("Pod").filter((pod) => matches(gateway.spec.selector, pod)) as GatewayPod[],
     foreignGateways: isIstioAbsent
       ? []
-      : ofKind<AnyGateway>("Gateway").filter(
-          ({ metadata }) => metadata.labels?.["app.kubernetes.io/managed-by"] !== "fairlead",
-        ),
-    endpointSlices: here<EndpointSlice>("EndpointSlice").filter((slice) =>
+      : gateways.filter((object) => !matches({ [LABEL_MANAGED_BY]: MANAGED_BY }, object)),
+    endpointSlices: slices.filter((slice) =>
       matches({ "kubernetes.io/service-name": serviceNameOf(gateway) }, slice),
     ),
     istio: isIstioAbsent ? undefined : { envoyFilter: filledIn(filter, gateway, routeSecret) },
     routeSecret,
-    policies: here<NetworkPolicy>("NetworkPolicy").filter(concernsGateways),
+    policies: (here("NetworkPolicy") as readonly NetworkPolicy[]).filter(concernsGateways),
     deadAddresses: new Set(world.deadAddresses),
-    attached: ofKind<HostedAPIServer>("HostedAPIServer").filter(
+    attached: (ofKind("HostedAPIServer") as readonly HostedAPIServer[]).filter(
       ({ status }) =>
         status?.gatewayRef?.namespace === namespace && status.gatewayRef.name === name,
     ).length,

@@ -1,6 +1,6 @@
-import type { PartialObjectMetadata } from "../../../lib/api";
-import { FakeCache } from "../../../test/doubles/fake-cache";
-import { followDeletions } from "./fresh";
+import type { PartialObjectMetadata } from "../api";
+import { FakeCache } from "../../test/doubles/fake-cache";
+import { Freshest } from "./freshest";
 
 const secret = (uid: string, resourceVersion: string): PartialObjectMetadata => ({
   apiVersion: "v1",
@@ -10,7 +10,7 @@ const secret = (uid: string, resourceVersion: string): PartialObjectMetadata => 
 
 function setUp() {
   const cache = new FakeCache<PartialObjectMetadata>();
-  const fresh = followDeletions(cache);
+  const fresh = new Freshest(cache);
   const seen = (): string | undefined => fresh.get("route", "istio-ingress")?.metadata.uid;
   return { cache, fresh, seen };
 }
