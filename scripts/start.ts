@@ -1,34 +1,19 @@
-import type { Cluster } from "../test/cluster";
 import { figuresLine } from "./start/figures";
 import { CleanUps, InterruptedError, listenForInterruption } from "./start/interruption";
 import { Narrator, StoryError } from "./start/narrator";
 import { parseStartArguments, usage, type StartOptions } from "./start/options";
 import { createStyle } from "./start/render";
 import { runStory, type RunContext } from "./start/run";
-
-function tellHowToTry({ tell }: RunContext, cluster: Cluster): void {
-  tell.line();
-  tell.line(tell.style.bold("Now you, in another terminal:"));
-  tell.line();
-  tell.line(`export KUBECONFIG=${cluster.kubeconfigPath}`);
-  tell.line("kubectl get hapi,igw --all-namespaces");
-  tell.line(
-    "kubectl run mine -n tenant-a --image=none --labels=fairlead.dev/route=true --dry-run=server -o yaml",
-  );
-  tell.line("kubectl delete secret ca-client -n tenant-a; kubectl describe hapi -n tenant-a");
-  tell.line();
-  tell.line("Ctrl-C ends it all.");
-}
+import { stayUp } from "./start/stay-up";
 
 /** Runs as asked. The exit code: 0, 1 when something was not as it should be, 128 and more after a signal. */
 async function attempt(options: StartOptions, context: RunContext): Promise<number> {
   const { tell, interruption } = context;
   try {
-    const { figures, cluster } = await runStory(options, context);
-    if (options.json) process.stdout.write(`${figuresLine(figures)}\n`);
+    const told = await runStory(options, context);
+    if (options.json) process.stdout.write(`${figuresLine(told.figures)}\n`);
     if (options.once) return 0;
-    tellHowToTry(context, cluster);
-    await interruption.wait();
+    await stayUp(context, told);
     interruption.signal.throwIfAborted();
     return 0;
   } catch (error) {
@@ -48,6 +33,7 @@ async function run(options: StartOptions): Promise<number> {
   const colours = sink.isTTY && process.env.NO_COLOR === undefined;
   const context: RunContext = {
     tell: new Narrator(sink, createStyle({ colours })),
+    terminal: sink.isTTY ? sink : undefined,
     interruption: listenForInterruption(),
     cleanUps: new CleanUps(),
   };

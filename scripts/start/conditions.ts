@@ -30,6 +30,8 @@ const ORDER = [
   "ResolvedRefs",
   "CredentialsSynced",
   "Programmed",
+  "PassthroughUsable",
+  "ClientsRouted",
   "TopologyAware",
   "Ready",
 ];

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { figureRows, figuresLine, formatDuration, percentile, type Figures } from "./figures";
 
 const figures: Figures = {
+  dataPlane: "run",
   kubernetesVersion: "1.34.4",
   clusterStartMs: 2_345.678,
   fairleadStartMs: 3_000,
@@ -31,14 +32,14 @@ describe("figures", () => {
     expect(formatDuration(ms)).toBe(text);
   });
 
-  test("one line of JSON, numbers to one decimal", () => {
+  test("one line of JSON, numbers to three decimals", () => {
     const line = figuresLine(figures);
     expect(line).not.toContain("\n");
     expect(JSON.parse(line)).toMatchObject({
       kubernetesVersion: "1.34.4",
-      clusterStartMs: 2_345.7,
-      gatewayServiceMs: 41.3,
-      credentialsSyncedMs: { "tenant-a": 300, "tenant-b": 200 },
+      clusterStartMs: 2_345.678,
+      gatewayServiceMs: 41.26,
+      credentialsSyncedMs: { "tenant-a": 300.04, "tenant-b": 200 },
       apiCallsOfAdmissions: 0,
       claims: 26,
     });
@@ -50,6 +51,22 @@ describe("figures", () => {
     expect(names).not.toContain("cluster started");
     expect(names.some((name) => name.startsWith("API calls"))).toBe(false);
     expect(JSON.parse(figuresLine(existing))).not.toHaveProperty("clusterStartMs");
+  });
+
+  test("the line begins with how requests were spread, where they were", () => {
+    const spread = {
+      skew: { L4: 2.94817, L7: 1.00064 },
+      requests: { L4: { "tenant-a": { one: 9, two: 1 } }, L7: { "tenant-a": { one: 5, two: 5 } } },
+      failedRequests: 0,
+    };
+    const line = figuresLine({ ...figures, ...spread });
+    expect(Object.keys(JSON.parse(line) as object).slice(0, 3)).toEqual([
+      "skew",
+      "requests",
+      "failedRequests",
+    ]);
+    expect(line).toContain('{"skew":{"L4":2.948,"L7":1.001},');
+    expect(JSON.parse(figuresLine(figures))).not.toHaveProperty("skew");
   });
 
   test("a zero is a figure", () => {

@@ -1,5 +1,21 @@
-/** What a run of the story measured; times in milliseconds, memory in bytes. */
+import type { Mode, RequestsByTenant } from "./spread/spread";
+
+/** What a run of the story measured; times in milliseconds, memory in bytes. What was not measured is absent. */
 export interface Figures {
+  /** Max/mean of the requests over a tenant's API servers; of the tenant with the larger one. */
+  readonly skew?: Readonly<Record<Mode, number>>;
+  /** Requests of the load by mode, tenant and API server, as the API servers counted them. */
+  readonly requests?: Readonly<Record<Mode, RequestsByTenant>>;
+  /** In both modes, as the clients saw them. */
+  readonly failedRequests?: number;
+  readonly skewByTenant?: Readonly<Record<string, Readonly<Record<Mode, number>>>>;
+  readonly loadMs?: Readonly<Record<Mode, number>>;
+  /** From the write of both HostedAPIServers to both Ready in that mode. */
+  readonly switchMs?: Readonly<Record<Mode, number>>;
+  /** Where the picture is. */
+  readonly picture?: string;
+  /** "run", or a sentence why there was none. */
+  readonly dataPlane: string;
   readonly kubernetesVersion: string;
   /** From nothing to an API server that answers; undefined for an existing cluster. */
   readonly clusterStartMs: number | undefined;
@@ -9,6 +25,8 @@ export interface Figures {
   readonly gatewayServiceMs: number;
   /** From a HostedAPIServer to CredentialsSynced, by namespace. */
   readonly credentialsSyncedMs: Readonly<Record<string, number>>;
+  /** From a HostedAPIServer to Ready, by namespace. */
+  readonly readyMs?: Readonly<Record<string, number>>;
   /** From the HostedAPIServer to an existing Service with trafficDistribution. */
   readonly serviceInLineMs: number;
   /** A Pod's creation as a dry run, fairlead's admission included, over this many of them. */
@@ -62,6 +80,11 @@ export function figureRows(figures: Figures): readonly FigureRow[] {
     ...Object.entries(figures.credentialsSyncedMs).flatMap(([namespace, ms]) =>
       time(`HostedAPIServer ${namespace} → Secrets synced`, ms),
     ),
+    ...Object.entries(figures.readyMs ?? {}).flatMap(([namespace, ms]) =>
+      time(`HostedAPIServer ${namespace} → Ready, served by the gateway`, ms),
+    ),
+    ...time("one write → both tenants served in L4", figures.switchMs?.L4),
+    ...time("one write → both tenants served in L7", figures.switchMs?.L7),
     ...time("HostedAPIServer → existing Service in line", figures.serviceInLineMs),
     ...time(`a Pod's creation (dry run, p50 of ${podCreations})`, figures.podCreationP50Ms),
     ...time(`a Pod's creation (dry run, p99 of ${podCreations})`, figures.podCreationP99Ms),
@@ -77,9 +100,11 @@ export function figureRows(figures: Figures): readonly FigureRow[] {
 }
 
 const round = (value: unknown): unknown =>
-  typeof value === "number" ? Math.round(value * 10) / 10 : value;
+  typeof value === "number" ? Math.round(value * 1_000) / 1_000 : value;
 
-/** The figures as one line of JSON, numbers to one decimal. What was not measured is absent. */
+/** The figures as one line of JSON, numbers to three decimals. What was not measured is absent. */
 export function figuresLine(figures: Figures): string {
-  return JSON.stringify(figures, (_key, value: unknown) => round(value));
+  const { skew, requests, failedRequests, ...others } = figures;
+  const ordered = { skew, requests, failedRequests, ...others };
+  return JSON.stringify(ordered, (_key, value: unknown) => round(value));
 }

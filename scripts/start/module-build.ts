@@ -46,6 +46,8 @@ export async function ensureModule(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<void> {
+  // Then it is another build that is run, as it is.
+  if (process.env.FAIRLEAD_DIST !== undefined) return;
   const found = await Promise.all(
     SOURCE_DIRECTORIES.map(async (directory) =>
       (await readdir(join(root, directory), { recursive: true }))

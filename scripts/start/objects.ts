@@ -19,6 +19,7 @@ export interface Service extends KubernetesObject {
 /** The part of a Pod that the story is about. */
 export interface Pod extends KubernetesObject {
   readonly spec: {
+    readonly nodeName?: string;
     readonly hostAliases?: readonly {
       readonly ip: string;
       readonly hostnames: readonly string[];
@@ -30,6 +31,9 @@ export interface Pod extends KubernetesObject {
     readonly containers: readonly object[];
   };
 }
+
+/** The Secret of the kubeconfig that Pods of a control plane mount. */
+export const GENERIC_KUBECONFIG = "generic-token-kubeconfig";
 
 /** Names a core/v1 object of a namespace. */
 export function coreRef(kind: string, namespace: string, name: string) {
@@ -71,7 +75,11 @@ export function serviceManifest(namespace: string, name: string, port: number): 
 }
 
 /** A manifest of a Pod that talks to the hosted API server with the generic kubeconfig, as a control plane's do. */
-export function podManifest(namespace: string, name: string, labels: Record<string, string>): Pod {
+export function podManifest(
+  namespace: string,
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): Pod {
   return {
     apiVersion: "v1",
     kind: "Pod",
@@ -87,7 +95,7 @@ export function podManifest(namespace: string, name: string, labels: Record<stri
       volumes: [
         {
           name: "kubeconfig",
-          projected: { sources: [{ secret: { name: "generic-token-kubeconfig" } }] },
+          projected: { sources: [{ secret: { name: GENERIC_KUBECONFIG } }] },
         },
       ],
     },

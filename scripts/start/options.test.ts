@@ -8,6 +8,8 @@ describe("the arguments of npm start", () => {
       json: false,
       version: undefined,
       kubeconfig: undefined,
+      dataPlane: "run",
+      picture: undefined,
       webhookHost: undefined,
     });
   });
@@ -20,8 +22,15 @@ describe("the arguments of npm start", () => {
       json: true,
       version: undefined,
       kubeconfig: "k",
+      dataPlane: "run",
+      picture: undefined,
       webhookHost: "host.k3d.internal",
     });
+  });
+
+  test("without the data plane, and with a place for the picture", () => {
+    expect(parseStartArguments(["--no-data-plane"])).toMatchObject({ dataPlane: "leave-out" });
+    expect(parseStartArguments(["--picture", "p.html"])).toMatchObject({ picture: "p.html" });
   });
 
   test.each([

@@ -11,6 +11,10 @@ export interface StartOptions {
   readonly version: string | undefined;
   /** Path of an existing cluster's kubeconfig; undefined: the embedded cluster. */
   readonly kubeconfig: string | undefined;
+  /** "run" where this machine can: istiod, a gateway and hosted API servers beside the embedded cluster. */
+  readonly dataPlane: "run" | "leave-out";
+  /** Where the picture goes; undefined: into a new temporary directory. */
+  readonly picture: string | undefined;
   /** Name or address by which the API server reaches this machine; undefined: 127.0.0.1. */
   readonly webhookHost: string | undefined;
 }
@@ -25,10 +29,13 @@ export type StartArguments =
 export const usage = `npm start -- [options]
 
 Runs fairlead against a real Kubernetes API server and shows what it does. Without options: on a cluster of its own
-(etcd and kube-apiserver on this machine), until Ctrl-C.
+on this machine (etcd, kube-apiserver, istiod, an Istio gateway, and two tenants with three kube-apiservers each), until
+Ctrl-C.
 
   --once                 end after the story, with exit code 0 or 1
   --json                 one JSON line with the figures as the last line of standard output
+  --picture <path>       where to write the picture, instead of a temporary directory: .html, or .svg for a part of it
+  --no-data-plane        without Istio and hosted API servers: then nothing is balanced, and the rest is told
   --version 1.33.13      another Kubernetes version
   --kubeconfig <path>    an existing cluster instead; what is made there is removed at the end
   --webhook-host <host>  how that cluster's API server reaches this machine (k3d: host.k3d.internal)
@@ -44,6 +51,8 @@ export function parseStartArguments(args: readonly string[]): StartArguments {
         once: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
         version: { type: "string" },
+        picture: { type: "string" },
+        "no-data-plane": { type: "boolean", default: false },
         kubeconfig: { type: "string" },
         "webhook-host": { type: "string" },
         help: { type: "boolean", short: "h", default: false },
@@ -56,6 +65,8 @@ export function parseStartArguments(args: readonly string[]): StartArguments {
       json: values.json,
       version: values.version,
       kubeconfig: values.kubeconfig,
+      dataPlane: values["no-data-plane"] ? "leave-out" : "run",
+      picture: values.picture,
       webhookHost: values["webhook-host"],
     });
   } catch (error) {

@@ -5,6 +5,7 @@ import { formatDuration } from "./figures";
 import { StoryError, type Narrator } from "./narrator";
 import type { Cluster } from "../../test/cluster";
 import type { Fairlead } from "../../test/harness/fairlead";
+import type { Machinery } from "./data-plane";
 
 /** What a chapter of the story has. */
 export interface Stage {
@@ -12,6 +13,12 @@ export interface Stage {
   /** Reads for the checks, apart from what `kubectl` shows. */
   readonly client: KubernetesClient;
   readonly fairlead: Fairlead;
+  /** Undefined: no gateway and no hosted API server runs. */
+  readonly machinery: Machinery | undefined;
+  /** Where bars can be drawn, if anywhere. */
+  readonly terminal: NodeJS.WriteStream | undefined;
+  /** Where the picture goes. */
+  readonly picturePath: string | undefined;
   readonly tell: Narrator;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
@@ -20,12 +27,12 @@ export interface Stage {
 }
 
 const POLL_MS = 10;
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 60_000;
 
 /**
  * Looks again and again until there is something.
  * @param what What is waited for, as a sentence: "the Service is made".
- * @throws {StoryError} after 30 s; the signal's reason when that is aborted.
+ * @throws {StoryError} after a minute; the signal's reason when that is aborted.
  */
 export async function until<T>(
   stage: Pick<Stage, "signal">,
@@ -86,10 +93,16 @@ function describeInput(input: object): string {
   return ` # ${kind ?? ""} ${metadata?.namespace ?? ""}/${metadata?.name ?? ""}`;
 }
 
+/** A word as a shell takes it. */
+export function quote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
 /** Shows a command as it is going to be run. */
 export function showCommand({ tell }: Stage, args: readonly string[], input?: object): void {
   const comment = input === undefined ? "" : tell.style.dim(describeInput(input));
-  tell.line(`   ${tell.style.dim("$")} ${tell.style.bold(`kubectl ${args.join(" ")}`)}${comment}`);
+  const words = ["kubectl", ...args].map(quote).join(" ");
+  tell.line(`   ${tell.style.dim("$")} ${tell.style.bold(words)}${comment}`);
 }
 
 /** The same as a part of the story: the command is shown. */

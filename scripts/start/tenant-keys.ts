@@ -1,5 +1,6 @@
-import { createCA, issue, type KeyPair } from "../../test/cluster";
-import { configMapManifest, secretManifest } from "./objects";
+import { createCA, issue, type HostedKeys, type KeyPair } from "../../test/cluster";
+import { parse, stringify } from "yaml";
+import { configMapManifest, GENERIC_KUBECONFIG, secretManifest } from "./objects";
 
 const DAY_MS = 86_400_000;
 const days = (count: number): Date => new Date(Date.now() + count * DAY_MS);
@@ -8,7 +9,9 @@ const days = (count: number): Date => new Date(Date.now() + count * DAY_MS);
 export interface TenantKeys {
   readonly host: string;
   /** Signs what the gateway serves; stays with the tenant. */
-  readonly ca: KeyPair;
+  readonly publicCA: KeyPair;
+  /** Signs the API servers' own certificate. */
+  readonly serverCA: KeyPair;
   readonly clientCA: KeyPair;
   readonly frontProxyCA: KeyPair;
   readonly server: KeyPair;
@@ -16,19 +19,41 @@ export interface TenantKeys {
   readonly proxyClient: KeyPair;
 }
 
-/** Makes a tenant's certificates. */
-export async function createTenantKeys(tenant: string, host: string): Promise<TenantKeys> {
-  const [ca, clientCA, frontProxyCA] = await Promise.all(
+type Authorities = Pick<TenantKeys, "serverCA" | "clientCA" | "frontProxyCA">;
+
+/** The authorities of a control plane without API servers. */
+async function createAuthorities(tenant: string): Promise<Authorities> {
+  const [serverCA, clientCA, frontProxyCA] = await Promise.all(
     (["ca", "ca-client", "ca-front-proxy"] as const).map(async (role) =>
       createCA({ commonName: `${tenant} ${role}` }),
     ) as [Promise<KeyPair>, Promise<KeyPair>, Promise<KeyPair>],
   );
+  return { serverCA, clientCA, frontProxyCA };
+}
+
+/** Who signs what a tenant's gateway serves, by its common name. */
+export function publicCAName(tenant: string): string {
+  return `${tenant} public CA`;
+}
+
+/**
+ * Makes a tenant's certificates.
+ * @param hosted The keys of its API servers, where there are any.
+ */
+export async function createTenantKeys(
+  tenant: string,
+  host: string,
+  hosted?: HostedKeys,
+): Promise<TenantKeys> {
+  const publicCA = await createCA({ commonName: publicCAName(tenant) });
+  const { serverCA, clientCA, frontProxyCA } = hosted ?? (await createAuthorities(tenant));
   return {
     host,
-    ca,
+    publicCA,
+    serverCA,
     clientCA,
     frontProxyCA,
-    server: await issueServer(ca, host, 90),
+    server: await issueServer(publicCA, host, 90),
     proxyClient: await issue(frontProxyCA, {
       commonName: "system:istio-gateway",
       usages: ["client"],
@@ -41,7 +66,7 @@ export async function createTenantKeys(tenant: string, host: string): Promise<Te
 export async function issueServer(ca: KeyPair, host: string, lifeDays: number): Promise<KeyPair> {
   return issue(ca, {
     commonName: "kube-apiserver",
-    dnsNames: [host, "kubernetes.default.svc"],
+    dnsNames: [host],
     usages: ["server"],
     notAfter: days(lifeDays),
   });
@@ -49,8 +74,8 @@ export async function issueServer(ca: KeyPair, host: string, lifeDays: number): 
 
 /** Every private key of a tenant (PEM). */
 export function privateKeysOf(keys: TenantKeys): string[] {
-  const { ca, clientCA, frontProxyCA, server, proxyClient } = keys;
-  return [ca, clientCA, frontProxyCA, server, proxyClient].map(
+  const { publicCA, serverCA, clientCA, frontProxyCA, server, proxyClient } = keys;
+  return [publicCA, serverCA, clientCA, frontProxyCA, server, proxyClient].map(
     ({ privateKeyPem }) => privateKeyPem,
   );
 }
@@ -65,10 +90,10 @@ export function tlsSecret(namespace: string, name: string, pair: KeyPair): objec
 
 /** The sources that examples/hosted-api-server.yaml names. */
 export function fullSources(namespace: string, keys: TenantKeys): readonly object[] {
-  const { ca, clientCA, frontProxyCA, server } = keys;
+  const { serverCA, clientCA, frontProxyCA, server } = keys;
   return [
     tlsSecret(namespace, "kube-apiserver", server),
-    secretManifest(namespace, "ca", { "ca.crt": ca.certificatePem }),
+    secretManifest(namespace, "ca", { "ca.crt": serverCA.certificatePem }),
     secretManifest(namespace, "ca-client", { "ca.crt": clientCA.certificatePem }),
     secretManifest(namespace, "ca-front-proxy", {
       "ca.crt": frontProxyCA.certificatePem,
@@ -77,13 +102,38 @@ export function fullSources(namespace: string, keys: TenantKeys): readonly objec
   ];
 }
 
+/** The Secret of a generic kubeconfig, which clients of a tenant mount; a token comes from elsewhere. */
+export function kubeconfigSecret(namespace: string, keys: TenantKeys, server: string): object {
+  const ca = `${keys.publicCA.certificatePem}${keys.serverCA.certificatePem}`;
+  const kubeconfig = {
+    apiVersion: "v1",
+    kind: "Config",
+    "current-context": "main",
+    clusters: [
+      {
+        name: "main",
+        cluster: { server, "certificate-authority-data": Buffer.from(ca).toString("base64") },
+      },
+    ],
+    users: [{ name: "main", user: { tokenFile: "/var/run/secrets/token" } }],
+    contexts: [{ name: "main", context: { cluster: "main", user: "main" } }],
+  };
+  return secretManifest(namespace, GENERIC_KUBECONFIG, { kubeconfig: stringify(kubeconfig) });
+}
+
+/** The server that a kubeconfig's only cluster has; undefined where there is none. */
+export function serverOfKubeconfig(text: string): string | undefined {
+  const { clusters = [] } = parse(text) as { clusters?: { cluster?: { server?: string } }[] };
+  return clusters[0]?.cluster?.server;
+}
+
 /** The sources that examples/hosted-api-server-ready-made-client.yaml names. */
 export function readyMadeSources(namespace: string, keys: TenantKeys): readonly object[] {
-  const { ca, clientCA, server, proxyClient } = keys;
+  const { serverCA, clientCA, server, proxyClient } = keys;
   return [
     tlsSecret(namespace, "apiserver-tls", server),
     tlsSecret(namespace, "apiserver-proxy-client", proxyClient),
-    configMapManifest(namespace, "apiserver-ca", { "bundle.pem": ca.certificatePem }),
+    configMapManifest(namespace, "apiserver-ca", { "bundle.pem": serverCA.certificatePem }),
     configMapManifest(namespace, "client-ca", { "ca.crt": clientCA.certificatePem }),
   ];
 }

@@ -316,7 +316,12 @@ async function startReplica(
 }
 
 function countersOf(rest: Rest): Pick<HostedReplica, "requestCount" | "watchCount"> {
-  const metrics = async () => (await rest.call({ path: "/metrics" })).body;
+  const metrics = async () => {
+    const { status, body } = await rest.call({ path: "/metrics" });
+    // Nothing would count as nothing.
+    if (status !== 200) throw new Error(`/metrics of a hosted API server: status ${status}`);
+    return body;
+  };
   return {
     requestCount: async (isCounted = isRequest) =>
       metricSum(await metrics(), "apiserver_request_total", isCounted),

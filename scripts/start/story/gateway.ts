@@ -1,5 +1,5 @@
 import type { InternalGateway, KubernetesObject } from "../../../lib/api";
-import { conditionRows, conditionsHead, findStatus } from "../conditions";
+import { conditionRows, conditionsHead, findCondition } from "../conditions";
 import { formatDuration, type Figures } from "../figures";
 import type { Service } from "../objects";
 import { watchFor } from "../sightings";
@@ -16,23 +16,6 @@ export const GATEWAY_SERVICE = "istio-ingressgateway-internal";
 /** The Nodes that the story makes where the cluster has no two zones. */
 export const nodeNames: readonly string[] = NODES;
 
-/** A slice as the endpoint slice controller would write it for a gateway Pod that is ready. */
-const endpointSlice = {
-  apiVersion: "discovery.k8s.io/v1",
-  kind: "EndpointSlice",
-  metadata: {
-    namespace: GATEWAY_NAMESPACE,
-    name: `${GATEWAY_SERVICE}-by-hand`,
-    labels: {
-      "kubernetes.io/service-name": GATEWAY_SERVICE,
-      "endpointslice.kubernetes.io/managed-by": "npm-start",
-    },
-  },
-  addressType: "IPv4",
-  endpoints: [{ addresses: ["10.1.2.3"], conditions: { ready: true } }],
-  ports: [{ name: "tls", port: 9443, protocol: "TCP" }],
-};
-
 async function ensureTwoZones(stage: Stage): Promise<void> {
   const nodes = await stage.client.list<KubernetesObject>({ apiVersion: "v1", kind: "Node" });
   const zones = new Set(nodes.items.flatMap(({ metadata }) => metadata.labels?.[ZONE] ?? []));
@@ -48,12 +31,6 @@ async function ensureTwoZones(stage: Stage): Promise<void> {
     spec: { unschedulable: true },
   }));
   await mustKubectl(stage, ["apply", "-f", "-"], listOf(made));
-}
-
-/** What later chapters know of the gateway. */
-export interface Gateway extends Pick<Figures, "gatewayServiceMs"> {
-  /** The addresses of its Service that answer. */
-  readonly addresses: readonly string[];
 }
 
 /** Applies the example; answers the Service that comes of it, and when. */
@@ -80,12 +57,33 @@ async function makeService(
   }
 }
 
+const ref = {
+  apiVersion: "fairlead.dev/v1alpha1",
+  kind: "InternalGateway",
+  namespace: GATEWAY_NAMESPACE,
+  name: "default",
+};
+
+/** Waits until everything is known that there is to know: in which state it is served, or what it lacks. */
+async function untilSettled({ client, machinery, signal }: Stage): Promise<InternalGateway> {
+  const words = machinery === undefined ? "says what it lacks" : "is Programmed";
+  return until({ signal }, `the InternalGateway ${words}`, async () => {
+    const gateway = await client.get<InternalGateway>(ref);
+    const programmed = findCondition(gateway, "Programmed");
+    const isSettled =
+      machinery === undefined
+        ? programmed !== undefined && programmed.reason !== "Pending"
+        : programmed?.status === "True";
+    return isSettled ? gateway : undefined;
+  });
+}
+
 /**
  * The gateway's side: an InternalGateway becomes a Service, and is ready once that leads somewhere.
  * @throws {StoryError} when the cluster does not show what the story says.
  */
-export async function tellGateway(stage: Stage): Promise<Gateway> {
-  const { tell, client } = stage;
+export async function tellGateway(stage: Stage): Promise<Pick<Figures, "gatewayServiceMs">> {
+  const { tell, machinery } = stage;
   tell.chapter("The gateway's owner consents");
   await ensureTwoZones(stage);
   const { service, tookMs } = await makeService(stage);
@@ -96,26 +94,17 @@ export async function tellGateway(stage: Stage): Promise<Gateway> {
     clusterIPs.length > 0 && port?.port === 443 && port.targetPort === 9443,
     `its port is ${JSON.stringify(port)}`,
   );
-  tell.text(
-    "No Istio runs here, and no controller: the EndpointSlice of a ready gateway Pod is written by hand.",
-  );
-  await mustKubectl(stage, ["apply", "-f", "-"], endpointSlice);
-  const ref = {
-    apiVersion: "fairlead.dev/v1alpha1",
-    kind: "InternalGateway",
-    namespace: GATEWAY_NAMESPACE,
-    name: "default",
-  };
-  const ready = await until(stage, "the InternalGateway is Programmed", async () => {
-    const gateway = await client.get<InternalGateway>(ref);
-    return findStatus(gateway, "Programmed") === "True" ? gateway : undefined;
-  });
-  tell.table(conditionsHead, conditionRows(ready));
-  const { addresses = [] } = ready.status ?? {};
+  const settled = await untilSettled(stage);
+  tell.table(conditionsHead, conditionRows(settled));
+  if (machinery === undefined) {
+    tell.text("No gateway runs here, so it can't be Programmed, and says what it lacks.");
+    return { gatewayServiceMs: tookMs };
+  }
+  const { addresses = [] } = settled.status ?? {};
   tell.claim(
     `its status names the address that answers: ${addresses.join(", ")}`,
     addresses.length > 0 && addresses.every((address) => clusterIPs.includes(address)),
     `the Service has ${clusterIPs.join(", ")}`,
   );
-  return { addresses, gatewayServiceMs: tookMs };
+  return { gatewayServiceMs: tookMs };
 }

@@ -79,7 +79,7 @@ async function rotate(
   const { source, copies } = watches;
   const oldSha = fingerprint(tenants.a.server.certificatePem);
   const before = await copies.first("the copy exists", (copy) => copySha(copy) === oldSha);
-  const renewed = await issueServer(tenants.a.ca, tenants.a.host, 120);
+  const renewed = await issueServer(tenants.a.publicCA, tenants.a.host, 120);
   stage.privateKeys.push(renewed.privateKeyPem);
   const newSha = fingerprint(renewed.certificatePem);
   const secret = tlsSecret("tenant-a", "kube-apiserver", renewed);

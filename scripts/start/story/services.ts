@@ -34,7 +34,7 @@ function shown({ metadata, spec }: Service): object {
 }
 
 /**
- * Services: existing ones are brought in line, new ones come out right, the API server's own only in L4.
+ * Services: existing ones are brought in line, new ones come out right, the API server's own is left alone in L7.
  * @throws {StoryError} when the cluster does not show what the story says.
  */
 export async function tellServices(
@@ -68,16 +68,26 @@ export async function tellServices(
   );
   tell.claim("a new Service comes out right at once", hasValue(stored));
 
-  const read = async (namespace: string): Promise<Service | undefined> =>
-    client.get<Service>(coreRef("Service", namespace, "kube-apiserver"));
-  const inL7 = await read("tenant-a");
+  const own = await client.get<Service>(coreRef("Service", "tenant-a", "kube-apiserver"));
   tell.claim(
     "tenant-a's kube-apiserver is left alone: in L7 the gateway balances requests over all zones",
-    inL7 !== undefined && inL7.spec.trafficDistribution === undefined,
+    own !== undefined && own.spec.trafficDistribution === undefined,
   );
-  await until(stage, "tenant-c's kube-apiserver is brought in line", async () => {
-    const service = await read("tenant-c");
-    return service !== undefined && hasValue(service) ? service : undefined;
+}
+
+/**
+ * Waits until a tenant's own kube-apiserver Service prefers the client's zone, or no longer does so.
+ * @throws {StoryError} when it does not come about.
+ */
+export async function untilDistribution(
+  stage: Stage,
+  tenant: string,
+  wanted: "set" | "unset",
+): Promise<void> {
+  const value = wanted === "set" ? expectedDistribution(stage.cluster.version) : undefined;
+  const words = wanted === "set" ? `has ${value ?? ""}` : "has no trafficDistribution";
+  await until(stage, `${tenant}'s kube-apiserver ${words}`, async () => {
+    const found = await stage.client.get<Service>(coreRef("Service", tenant, "kube-apiserver"));
+    return found !== undefined && found.spec.trafficDistribution === value ? found : undefined;
   });
-  tell.claim(`tenant-c's kube-apiserver, served in L4, has ${value}`, true);
 }

@@ -1,36 +1,35 @@
-import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { HostedAPIServer } from "../../../lib/api";
 import { conditionRows, conditionsHead, findCondition, findStatus } from "../conditions";
-import {
-  factsHead,
-  factsOf,
-  factsRow,
-  fingerprint,
-  holdsPrivateKey,
-  type SecretFacts,
-} from "../copies";
+import { hostOf, tenantNames, type TenantName } from "../data-plane";
 import type { Figures } from "../figures";
-import { coreRef, serviceManifest, type Secret, type Service } from "../objects";
-import { watchFor } from "../sightings";
+import { isReady } from "../hosted-api-servers";
+import { StoryError } from "../narrator";
+import { coreRef, serviceManifest, type Service } from "../objects";
+import { watchFor, type Sighting } from "../sightings";
 import { kubectl, listOf, mustKubectl, type Stage } from "../stage";
 import {
   createTenantKeys,
   fullSources,
+  kubeconfigSecret,
   privateKeysOf,
   readyMadeSources,
   type TenantKeys,
 } from "../tenant-keys";
-import { GATEWAY_NAMESPACE } from "./gateway";
 
 /** What later chapters know of the tenants. */
 export interface Tenants {
   readonly a: TenantKeys;
   readonly b: TenantKeys;
+  /** As they were once they had come to rest, in the order of the tenants. */
+  readonly servers: readonly HostedAPIServer[];
   /** Services as they were before there was a HostedAPIServer, and as they are now. */
   readonly etcd: { readonly before: Service; readonly after: Service };
 }
 
-type TenantFigures = Pick<Figures, "credentialsSyncedMs" | "serviceInLineMs">;
+type TenantFigures = Pick<Figures, "credentialsSyncedMs" | "readyMs" | "serviceInLineMs">;
+
+/** Where a tenant's API servers are without a gateway. */
+export const directServer = (tenant: string): string => `https://kube-apiserver.${tenant}.svc`;
 
 const namespaceManifest = (name: string): object => ({
   apiVersion: "v1",
@@ -38,22 +37,24 @@ const namespaceManifest = (name: string): object => ({
   metadata: { name },
 });
 
-async function makeControlPlanes(stage: Stage): Promise<Omit<Tenants, "etcd">> {
-  const [a, b] = await Promise.all([
-    createTenantKeys("tenant-a", "tenant-a.clusters.example.com"),
-    createTenantKeys("tenant-b", "tenant-b.clusters.example.com"),
-  ]);
+async function makeControlPlanes(stage: Stage): Promise<Pick<Tenants, "a" | "b">> {
+  const { machinery } = stage;
+  const keysOf = async (tenant: TenantName): Promise<TenantKeys> =>
+    createTenantKeys(tenant, hostOf(tenant), machinery?.hosted[tenant].keys);
+  const [a, b] = await Promise.all([keysOf("tenant-a"), keysOf("tenant-b")]);
   stage.privateKeys.push(...privateKeysOf(a), ...privateKeysOf(b));
   await mustKubectl(
     stage,
     ["apply", "--server-side", "-f", "-"],
     listOf([
-      ...["tenant-a", "tenant-b", "tenant-c"].map(namespaceManifest),
+      ...tenantNames.map(namespaceManifest),
       ...fullSources("tenant-a", a),
       ...readyMadeSources("tenant-b", b),
-      ...["tenant-a", "tenant-b", "tenant-c"].map((namespace) =>
-        serviceManifest(namespace, "kube-apiserver", 443),
-      ),
+      kubeconfigSecret("tenant-a", a, directServer("tenant-a")),
+      // With a data plane, the API servers' own is there.
+      ...(machinery === undefined
+        ? tenantNames.map((namespace) => serviceManifest(namespace, "kube-apiserver", 443))
+        : []),
       serviceManifest("tenant-a", "etcd-main-client", 2379),
     ]),
   );
@@ -80,7 +81,7 @@ async function applyExamples(stage: Stage): Promise<Outcome> {
     namespace: "tenant-a",
   });
   try {
-    for (const file of ["", "-ready-made-client", "-l4"]) {
+    for (const file of ["", "-ready-made-client"]) {
       await kubectl(stage, ["apply", "-f", `examples/hosted-api-server${file}.yaml`]);
     }
     const appliedMs = async (name: string): Promise<number> => {
@@ -89,7 +90,7 @@ async function applyExamples(stage: Stage): Promise<Outcome> {
     };
     const firstOf = async (what: string, isIt: (hapi: HostedAPIServer) => boolean) =>
       Promise.all(
-        ["tenant-a", "tenant-b"].map(async (name) =>
+        tenantNames.map(async (name) =>
           servers.first(`HostedAPIServer ${name} ${what}`, (hapi) => {
             return hapi.metadata.name === name && isIt(hapi);
           }),
@@ -98,21 +99,30 @@ async function applyExamples(stage: Stage): Promise<Outcome> {
     const synced = await firstOf("has its credentials synced", (hapi) => {
       return findStatus(hapi, "CredentialsSynced") === "True";
     });
-    const settled = await firstOf("has all its conditions", isSettled);
+    const settled =
+      stage.machinery === undefined
+        ? await firstOf("has all its conditions", hasAllConditions)
+        : await firstOf("is Ready", isReady);
     const etcd = await services.first(
       "Service etcd-main-client is brought in line",
       ({ metadata, spec }) =>
         metadata.name === "etcd-main-client" && spec.trafficDistribution !== undefined,
     );
-    const syncedMs = synced.map(async ({ object, atMs }): Promise<[string, number]> => {
-      const { name } = object.metadata;
-      return [name, atMs - (await appliedMs(name))];
-    });
+    const since = async (all: readonly Sighting<HostedAPIServer>[]) =>
+      Object.fromEntries(
+        await Promise.all(
+          all.map(async ({ object, atMs }): Promise<[string, number]> => {
+            const { name } = object.metadata;
+            return [name, atMs - (await appliedMs(name))];
+          }),
+        ),
+      );
     return {
       servers: settled.map(({ object }) => object),
       etcd: etcd.object,
       figures: {
-        credentialsSyncedMs: Object.fromEntries(await Promise.all(syncedMs)),
+        credentialsSyncedMs: await since(synced),
+        ...(stage.machinery === undefined ? {} : { readyMs: await since(settled) }),
         serviceInLineMs: Math.max(0, etcd.atMs - (await appliedMs("tenant-a"))),
       },
     };
@@ -123,126 +133,46 @@ async function applyExamples(stage: Stage): Promise<Outcome> {
 }
 
 /** Whether all conditions are there that the story shows, and the one that follows from the others has done so. */
-function isSettled(hapi: HostedAPIServer): boolean {
-  const programmed = findCondition(hapi, "Programmed")?.message ?? "";
+function hasAllConditions(hapi: HostedAPIServer): boolean {
+  const programmed = findCondition(hapi, "Programmed");
   return (
     findStatus(hapi, "Accepted") === "True" &&
     findStatus(hapi, "CredentialsSynced") === "True" &&
     findStatus(hapi, "TopologyAware") !== undefined &&
-    findCondition(hapi, "Programmed")?.reason === "Pending" &&
-    findCondition(hapi, "Ready")?.message.includes(programmed) === true
+    programmed !== undefined &&
+    findCondition(hapi, "Ready")?.message.includes(programmed.message) === true
   );
 }
 
-async function readCopies(stage: Stage, hapi: HostedAPIServer): Promise<readonly Secret[]> {
-  const { server, proxyClient } = hapi.status?.credentials ?? {};
-  const names = [server, proxyClient].flatMap((name) => name ?? []);
-  const found = await Promise.all(
-    names.map((name) => stage.client.get<Secret>(coreRef("Secret", GATEWAY_NAMESPACE, name))),
-  );
-  return found.flatMap((secret) => secret ?? []);
-}
-
-const decodeKey = (value: string | undefined): readonly string[] =>
-  value === undefined ? [] : [Buffer.from(value, "base64").toString("utf8")];
-
-function checkCopies(stage: Stage, tenant: string, facts: readonly SecretFacts[]): void {
-  const server = facts.find(({ use }) => use === "server");
-  const client = facts.find(({ use }) => use === "proxy-client");
-  stage.tell.claim(
-    `${tenant}: two Secrets with cacert, cert and key, each key belonging to its certificate`,
-    facts.length === 2 &&
-      facts.every(
-        ({ keys, belongTogether }) => keys.join() === "cacert,cert,key" && belongTogether,
-      ),
-    `there are ${facts.map(({ name, keys }) => `${name} (${keys.join(", ")})`).join(" and ") || "none"}`,
-  );
-  stage.tell.claim(
-    `${tenant}: the one for servers can be renewed in place, the one for the proxy client never changes`,
-    server?.immutable === false && client?.immutable === true,
-  );
-}
-
-/** Tenant a: fairlead has issued the proxy client certificate itself, and kept the CA's key to the tenant. */
-async function checkIssued(stage: Stage, keys: TenantKeys, copies: readonly Secret[]) {
-  const { tell, client } = stage;
-  const facts = copies.map(factsOf);
+function tellStatus({ tell, machinery }: Stage, servers: readonly HostedAPIServer[]): void {
+  const [first] = servers;
+  if (first === undefined) throw new StoryError("There is no HostedAPIServer.");
+  tell.text(`Conditions of HostedAPIServer ${first.metadata.name}:`);
+  tell.table(conditionsHead, conditionRows(first));
+  const own = ["Accepted", "ResolvedRefs", "CredentialsSynced"];
+  const expected = machinery === undefined ? own : [...own, "Programmed", "Ready"];
   tell.claim(
-    "tenant-a: the server certificate is the tenant's own",
-    facts.some(
-      ({ certificate }) => certificate?.sha256 === fingerprint(keys.server.certificatePem),
-    ),
+    `${tenantNames.join(" and ")}: ${expected.join(", ")} are True`,
+    servers.every((hapi) => expected.every((type) => findStatus(hapi, type) === "True")),
   );
-  const pem = copies.flatMap(({ data, immutable }) =>
-    immutable === true ? (data?.cert ?? []) : [],
-  );
-  const issued = new X509Certificate(Buffer.from(pem[0] ?? "", "base64"));
-  const authority = new X509Certificate(keys.frontProxyCA.certificatePem);
-  const lifeDays = (Date.parse(issued.validTo) - Date.now()) / 86_400_000;
-  tell.claim(
-    `tenant-a: fairlead issued ${issued.subject} from the tenant's front-proxy CA, for at most 30 days`,
-    issued.verify(authority.publicKey) && issued.checkIssued(authority) && lifeDays <= 30,
-    `its issuer is ${issued.issuer} and it ends in ${lifeDays.toFixed(1)} days`,
-  );
-  const all = await client.list<Secret>({
-    apiVersion: "v1",
-    kind: "Secret",
-    namespace: GATEWAY_NAMESPACE,
-  });
-  const text = all.items.map(({ data }) => JSON.stringify(data ?? {})).join("");
-  const authorities = [keys.frontProxyCA, keys.ca, keys.clientCA].map((ca) => ca.privateKeyPem);
-  tell.claim(
-    "tenant-a: no CA's private key has come to the gateway's namespace",
-    createPrivateKey(keys.frontProxyCA.privateKeyPem).type === "private" &&
-      !holdsPrivateKey(text, authorities),
-  );
-}
-
-function tellStatus(stage: Stage, hapi: HostedAPIServer): void {
-  const { tell } = stage;
-  const { name } = hapi.metadata;
-  tell.text(`Conditions of HostedAPIServer ${name}:`);
-  tell.table(conditionsHead, conditionRows(hapi));
-  const expected = { Accepted: "True", ResolvedRefs: "True", CredentialsSynced: "True" };
-  tell.claim(
-    `${name}: Accepted, ResolvedRefs and CredentialsSynced are True`,
-    Object.entries(expected).every(([type, status]) => findStatus(hapi, type) === status),
-  );
+  if (machinery !== undefined) return;
+  tell.text("Programmed, and so Ready, are False: no gateway runs here that could serve them.");
 }
 
 /**
- * The control planes' side: two tenants and a small third; their credentials in the gateway's namespace.
+ * The control planes' side: two tenants ask for the gateway, and get it.
  * @throws {StoryError} when the cluster does not show what the story says.
  */
 export async function tellTenants(stage: Stage): Promise<Tenants & { figures: TenantFigures }> {
   const { tell } = stage;
   tell.chapter("Control planes ask for it");
   tell.text(
-    "Namespaces tenant-a, tenant-b and tenant-c, with Services as a control plane has them, and for a and b",
-    "Secrets and ConfigMaps with certificates that were made a moment ago.",
+    "Namespaces tenant-a and tenant-b, with Services as a control plane has them, and Secrets and ConfigMaps",
+    "with certificates that were made a moment ago.",
   );
   const keys = await makeControlPlanes(stage);
   const before = await readService(stage, "etcd-main-client");
   const { servers, etcd, figures } = await applyExamples(stage);
-  tell.text(`What fairlead has made in namespace ${GATEWAY_NAMESPACE}:`);
-  const [ofA = [], ofB = []] = await Promise.all(
-    servers.map(async (server) => readCopies(stage, server)),
-  );
-  tell.table(factsHead, [...ofA, ...ofB].map(factsOf).map(factsRow));
-  // One of them was issued by fairlead, and is looked for at the end like the others.
-  stage.privateKeys.push(...[...ofA, ...ofB].flatMap(({ data }) => decodeKey(data?.key)));
-  checkCopies(stage, "tenant-a", ofA.map(factsOf));
-  checkCopies(stage, "tenant-b", ofB.map(factsOf));
-  await checkIssued(stage, keys.a, ofA);
-  const readyMade = fingerprint(keys.b.proxyClient.certificatePem);
-  tell.claim(
-    "tenant-b: the proxy client certificate is the ready-made one, and its CAs are from ConfigMaps",
-    ofB.map(factsOf).some(({ certificate }) => certificate?.sha256 === readyMade),
-  );
-  for (const server of servers.slice(0, 1)) tellStatus(stage, server);
-  tell.text(
-    "Programmed, and so Ready, are False and say why: the gateway's own configuration comes with the",
-    "next release. Credentials, Pods and Services are complete.",
-  );
-  return { ...keys, etcd: { before: before ?? etcd, after: etcd }, figures };
+  tellStatus(stage, servers);
+  return { ...keys, servers, etcd: { before: before ?? etcd, after: etcd }, figures };
 }

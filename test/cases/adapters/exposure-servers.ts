@@ -54,6 +54,7 @@ interface World {
   readonly routedPods?: number;
 }
 
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- a YAML document is what its kind says
 const of = <T extends KubernetesObject>({ objects }: Given, kind: string): readonly T[] =>
   objects.filter((object) => object.kind === kind) as unknown as readonly T[];
 
@@ -229,10 +230,11 @@ export const adapter: CaseAdapter = {
     "routedPods",
   ],
   run(given, when) {
-    const subject = when as HostedAPIServer;
-    if (subject.kind !== "HostedAPIServer") {
+    const { kind } = when as KubernetesObject;
+    if (kind !== "HostedAPIServer") {
       throw new Error("when.yaml: the subject is a HostedAPIServer.");
     }
+    const subject = when as HostedAPIServer;
     const world = given.world as World;
     const observed = withSightings(observe(given, subject), world);
     const { finalizer, writes, needs, status, retry } = planServer(observed);
