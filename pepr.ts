@@ -20,6 +20,7 @@ import {
   type ServicesSettings,
 } from "./capabilities/services";
 import { statusController } from "./capabilities/status";
+import { webhookController } from "./capabilities/webhook";
 import { customResourceDefinitions, type HostedAPIServer } from "./lib/api";
 import {
   AdmissionNotes,
@@ -28,13 +29,15 @@ import {
   createEventRecorder,
   installDefinitions,
   KubernetesClient,
-  lengthenKeepAlive,
   mendResponse,
   openCache,
   openHostedAPIServers,
   openWatchCaches,
   persist,
+  prepareWebhookServer,
+  servingFilesFrom,
   systemClock,
+  untilServable,
   type Cache,
   type CacheContext,
   type WatchCaches,
@@ -173,7 +176,8 @@ async function startControllers(
 }
 
 async function start(): Promise<void> {
-  lengthenKeepAlive();
+  const serving = { clock, log, files: servingFilesFrom(process.env) };
+  prepareWebhookServer(serving);
   const client = new KubernetesClient(connectFromEnvironment());
   const cluster = { client, clock, log };
   context = cluster;
@@ -184,6 +188,14 @@ async function start(): Promise<void> {
 
   const caches = roles.watch ? openWatchCaches(cluster) : undefined;
   const hostedAPIServers = caches?.hostedAPIServers ?? openHostedAPIServers(cluster);
+  if (roles.watch) {
+    const { webhookValidityMs: validityMs, drainMs, clusterDomain } = settings;
+    webhookController({
+      ...cluster,
+      hostedAPIServers,
+      settings: { validityMs, drainMs, clusterDomain },
+    });
+  }
   const inputs = openServicesInputs(cluster, hostedAPIServers);
   servicesInputs.resolve(inputs);
   if (roles.admission) {
@@ -197,6 +209,7 @@ async function start(): Promise<void> {
       mendResponse(response as Parameters<typeof mendResponse>[0], notes);
     },
   });
+  await untilServable(serving);
   module.start(settings.port);
   if (caches !== undefined) await startControllers(cluster, caches, inputs);
 }

@@ -46,9 +46,7 @@ export type Chain = readonly [Certificate, ...Certificate[]];
 
 /** Whether an API server that trusts `anchors` accepts what is served. */
 export function accepts(anchors: Anchors, chain: Chain, nowMs: number): boolean {
-  return (
-    findTrustProblem({ chain, authorities: anchors, host: SERVER_NAME, nowMs }) === undefined
-  );
+  return findTrustProblem({ chain, authorities: anchors, host: SERVER_NAME, nowMs }) === undefined;
 }
 
 /** Whether what is served can be accepted at all: it is in its validity and of the right name. */

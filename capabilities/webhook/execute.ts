@@ -1,7 +1,11 @@
 import type { KubernetesClient } from "../../lib/cluster";
 import { FIELD_MANAGERS } from "../../lib/domain/names";
+import {
+  SYSTEM_NAMESPACE,
+  WEBHOOK_CONFIGURATION,
+  WEBHOOK_TLS_SECRET,
+} from "../../lib/domain/webhook";
 import type { Operation } from "./fields";
-import { CONFIGURATION, NAMESPACE, SERVING_SECRET } from "./names";
 import type { Candidate, ServingSecret, WebhookConfiguration } from "./observed";
 
 const fieldManager = FIELD_MANAGERS.webhook;
@@ -10,15 +14,15 @@ const fieldManager = FIELD_MANAGERS.webhook;
 export const configurationRef = {
   apiVersion: "admissionregistration.k8s.io/v1",
   kind: "MutatingWebhookConfiguration",
-  name: CONFIGURATION,
+  name: WEBHOOK_CONFIGURATION,
 } as const;
 
 /** Names fairlead's serving Secret. */
 export const secretRef = {
   apiVersion: "v1",
   kind: "Secret",
-  namespace: NAMESPACE,
-  name: SERVING_SECRET,
+  namespace: SYSTEM_NAMESPACE,
+  name: WEBHOOK_TLS_SECRET,
 } as const;
 
 /**

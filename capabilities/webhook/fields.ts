@@ -1,5 +1,6 @@
 import { equals } from "ramda";
-import type { LiveWebhook, WebhookConfiguration, DesiredWebhook } from "./observed";
+import { WEBHOOK_NAME, type WebhookRules } from "../../lib/domain/webhook";
+import type { WebhookConfiguration } from "./observed";
 
 /** An operation of a JSON patch (RFC 6902); `add` replaces what is there. */
 export interface Operation {
@@ -8,43 +9,29 @@ export interface Operation {
   readonly value: unknown;
 }
 
+/** A JSON pointer's part: @see https://www.rfc-editor.org/rfc/rfc6901#section-3 */
+export function escapePointer(part: string): string {
+  return part.replaceAll("~", "~0").replaceAll("/", "~1");
+}
+
 /** A field that is not as it should be. */
 export interface Drift {
-  /** `webhooks[pepr-fairlead.pepr.dev].matchConditions`, say. */
   readonly field: string;
   readonly operation: Operation;
 }
 
-/** What the API server fills in where a rule does not say it. */
-const DEFAULT_SCOPE = { scope: "*" };
-
-// Only what the API server fills in by itself is no difference.
-function normalize(field: string, value: unknown): unknown {
-  if (field !== "rules" || !Array.isArray(value)) return value;
-  return value.map((rule: object) => ({ ...DEFAULT_SCOPE, ...rule }));
-}
-
-function driftOf(live: LiveWebhook, desired: DesiredWebhook, index: number): readonly Drift[] {
-  const { name, ...fields } = desired;
-  return Object.entries(fields)
-    .filter(([field, value]) => !equals(normalize(field, live[field]), normalize(field, value)))
-    .map(([field, value]) => ({
-      field: `webhooks[${name}].${field}`,
-      operation: { op: "add", path: `/webhooks/${index}/${field}`, value },
-    }));
-}
-
-/**
- * What of the configuration is not as desired. Webhooks of other names, and fields that `desired` does not say, are
- * nobody's business here.
- */
+/** What of fairlead's webhook is not as desired; fields that `desired` does not say are left to others. */
 export function findDrift(
   { webhooks = [] }: WebhookConfiguration,
-  desired: readonly DesiredWebhook[],
+  desired: WebhookRules,
 ): readonly Drift[] {
-  return webhooks.flatMap((live, index) =>
-    desired
-      .filter(({ name }) => name === live.name)
-      .flatMap((webhook) => driftOf(live, webhook, index)),
-  );
+  const index = webhooks.findIndex(({ name }) => name === WEBHOOK_NAME);
+  const live = webhooks[index];
+  if (live === undefined) return [];
+  return Object.entries(desired)
+    .filter(([field, value]) => !equals(live[field], value as unknown))
+    .map(([field, value]) => ({
+      field,
+      operation: { op: "add", path: `/webhooks/${index}/${field}`, value: value as unknown },
+    }));
 }

@@ -1,16 +1,10 @@
 import type { KubernetesObject } from "../../lib/api";
 import type { Certificate } from "../../lib/domain/certificates";
-
-/** A label selector or a rule, of which nothing is looked into but whether it is as desired. */
-type Fields = Readonly<Record<string, unknown>>;
-
-/** How a webhook is to be: each field besides `name` as it stands in a MutatingWebhookConfiguration. */
-export interface DesiredWebhook extends Fields {
-  readonly name: string;
-}
+import type { WebhookRules } from "../../lib/domain/webhook";
 
 /** A webhook of a MutatingWebhookConfiguration; only what is looked at is typed. */
-export interface LiveWebhook extends Fields {
+export interface LiveWebhook {
+  readonly [field: string]: unknown;
   readonly name: string;
   readonly clientConfig: {
     /** PEM certificates, in base64. */
@@ -67,7 +61,8 @@ export interface WebhookSettings {
 export interface Observed {
   readonly nowMs: number;
   readonly configuration: WebhookConfiguration;
-  readonly desired: readonly DesiredWebhook[];
+  /** How the webhook is to be. */
+  readonly desired: WebhookRules;
   /** Undefined: there is none, so certificates are somebody else's business. */
   readonly secret: ServingSecret | undefined;
   readonly replicas: readonly Replica[];
@@ -81,9 +76,15 @@ export interface Memory {
   readonly stagedSinceMs?: number;
   /** Since when a CA, by its SHA-256, is needed by nobody. */
   readonly unneededSinceMs: ReadonlyMap<string, number>;
-  /** When fields were last set back. */
-  readonly mendedAtMs: readonly number[];
+  readonly mends: readonly Mend[];
+}
+
+/** Fields that were set. */
+export interface Mend {
+  /** Which, and to what. */
+  readonly what: string;
+  readonly atMs: number;
 }
 
 /** What is remembered at the start. */
-export const NOTHING_REMEMBERED: Memory = { unneededSinceMs: new Map(), mendedAtMs: [] };
+export const NOTHING_REMEMBERED: Memory = { unneededSinceMs: new Map(), mends: [] };

@@ -1,4 +1,5 @@
 import type { Certificate } from "../../lib/domain/certificates";
+import { SYSTEM_NAMESPACE, WEBHOOK_SERVICE } from "../../lib/domain/webhook";
 import {
   accepts,
   decodeBundle,
@@ -14,7 +15,7 @@ import {
   type Chain,
 } from "./bundle";
 import { escapePointer, findDrift, type Drift, type Operation } from "./fields";
-import { ANNOTATION_TRUSTED, NAMESPACE, SERVICE } from "./names";
+import { ANNOTATION_TRUSTED } from "./names";
 import type { Candidate, LiveWebhook, Memory, Observed, Replica } from "./observed";
 import { readServing, renewalOf, type DueReason, type Serving } from "./serving";
 
@@ -26,8 +27,8 @@ export type WebhookPlan =
       readonly operations: readonly Operation[];
       /** What changes, for people. */
       readonly changes: readonly string[];
-      /** Whether fields are set back, and not certificates alone. */
-      readonly mends: boolean;
+      /** Which fields are set, and to what; undefined where none is. */
+      readonly mend: string | undefined;
     }
   /** Make a serving certificate, a candidate. */
   | { readonly step: "issue"; readonly reason: DueReason }
@@ -61,12 +62,12 @@ export type RestReason =
   /** Somebody keeps changing the fields; they are set back a little later. */
   | "Contested";
 
-/** Fields are set back this often within a window, and then once it is over. */
+/** The same is set this often within a window, and then again when it is over. */
 const MAX_MENDS = 5;
 const MEND_WINDOW_MS = 600_000;
 
 function isServed({ clientConfig: { service } }: LiveWebhook): boolean {
-  return service?.name === SERVICE && service.namespace === NAMESPACE;
+  return service?.name === WEBHOOK_SERVICE && service.namespace === SYSTEM_NAMESPACE;
 }
 
 /** Certificates in play, and what of them is wanted. */
@@ -186,15 +187,20 @@ function describeTrust(observed: Observed, wanted: Anchors): readonly string[] {
   ];
 }
 
+function toMend(drift: readonly Drift[]): string {
+  return JSON.stringify(drift.map(({ operation }) => operation));
+}
+
 /** Drift that may be mended now: who sets fields back without end gets no fight. */
 function mendable(
   drift: readonly Drift[],
-  { mendedAtMs }: Memory,
+  { mends }: Memory,
   nowMs: number,
 ): { readonly now: readonly Drift[]; readonly atMs: number | undefined } {
-  const recent = mendedAtMs.filter((atMs) => atMs > nowMs - MEND_WINDOW_MS);
-  if (drift.length === 0 || recent.length < MAX_MENDS) return { now: drift, atMs: undefined };
-  return { now: [], atMs: Math.min(...recent) + MEND_WINDOW_MS };
+  const what = toMend(drift);
+  const same = mends.filter((mend) => mend.what === what).map(({ atMs }) => atMs);
+  if (drift.length === 0 || same.length < MAX_MENDS) return { now: drift, atMs: undefined };
+  return { now: [], atMs: Math.max(nowMs, Math.min(...same) + MEND_WINDOW_MS) };
 }
 
 /** The candidate's way: its CA is trusted first, then API servers hear of that, then it is served. */
@@ -232,12 +238,12 @@ function remember(
   certificates: Certificates | undefined,
 ): Memory {
   const { nowMs } = observed;
-  const mendedAtMs = memory.mendedAtMs.filter((atMs) => atMs > nowMs - MEND_WINDOW_MS);
+  const mends = memory.mends.filter(({ atMs }) => atMs > nowMs - MEND_WINDOW_MS);
   const { candidate, unneeded = [] } = certificates ?? {};
   const unneededSinceMs = new Map(
     unneeded.map(({ sha256 }) => [sha256, memory.unneededSinceMs.get(sha256) ?? nowMs]),
   );
-  const base = { mendedAtMs, unneededSinceMs };
+  const base = { mends, unneededSinceMs };
   if (candidate === undefined) return base;
   const isStaged = fingerprintsOf(trustedNow(observed)).has(candidate.authority.sha256);
   if (!isStaged) return { ...base, candidate };
@@ -255,11 +261,12 @@ function decide(
   const operations = [...drift.now.map(({ operation }) => operation), ...trust];
   if (operations.length > 0) {
     const trusts = certificates === undefined ? [] : describeTrust(observed, certificates.wanted);
+    const changes = [...drift.now.map(({ field }) => field), ...trusts];
     return {
       step: "patch",
       operations,
-      changes: [...drift.now.map(({ field }) => field), ...trusts],
-      mends: drift.now.length > 0,
+      changes: changes.length === 0 ? ["note what is trusted"] : changes,
+      mend: drift.now.length > 0 ? toMend(drift.now) : undefined,
     };
   }
   const contested = { step: "rest", reason: "Contested", nextAtMs: drift.atMs } as const;
@@ -287,4 +294,15 @@ export function planWebhook(observed: Observed, memory: Memory): Planned {
   const certificates = lookAtCertificates(observed, memory);
   const remembered = remember(observed, memory, certificates);
   return { plan: decide(observed, remembered, certificates), memory: remembered };
+}
+
+/**
+ * The next step as far as nobody has to be looked at for it: what others broke is mended at once, however long a look
+ * would take. While nobody was seen, nothing that is trusted is taken away.
+ * @returns undefined where the replicas decide.
+ */
+export function planUnseen(observed: Observed, memory: Memory): Planned | undefined {
+  const { plan, memory: remembered } = planWebhook({ ...observed, replicas: [] }, memory);
+  if (plan.step === "rest" && plan.reason !== "FieldsInLine") return undefined;
+  return { plan, memory: { ...remembered, unneededSinceMs: memory.unneededSinceMs } };
 }

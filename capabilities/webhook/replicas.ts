@@ -5,11 +5,14 @@ import type { Replica, ReplicaAddress } from "./observed";
 
 /** An EndpointSlice; only what is looked at is typed. */
 export interface EndpointSlice extends KubernetesObject {
-  readonly endpoints?: readonly {
-    readonly addresses?: readonly string[];
-    /** `ready` absent means ready. */
-    readonly conditions?: { readonly ready?: boolean };
-  }[];
+  /** Null where there is none. */
+  readonly endpoints?:
+    | readonly {
+        readonly addresses?: readonly string[];
+        /** `ready` absent means ready. */
+        readonly conditions?: { readonly ready?: boolean };
+      }[]
+    | null;
   readonly ports?: readonly { readonly port?: number; readonly protocol?: string }[] | null;
 }
 
@@ -17,9 +20,9 @@ const PROBE_TIMEOUT_MS = 3_000;
 
 /** Where the Service leads to: every address of an endpoint that is ready, once, sorted. */
 export function readyAddresses(slices: readonly EndpointSlice[]): readonly ReplicaAddress[] {
-  const found = slices.flatMap(({ endpoints = [], ports }) => {
+  const found = slices.flatMap(({ endpoints, ports }) => {
     const tcp = (ports ?? []).filter(({ protocol = "TCP" }) => protocol === "TCP");
-    return endpoints
+    return (endpoints ?? [])
       .filter(({ conditions }) => conditions?.ready !== false)
       .flatMap(({ addresses = [] }) => addresses)
       .flatMap((address) => tcp.map(({ port = 0 }) => ({ address, port })));

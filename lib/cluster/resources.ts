@@ -23,6 +23,7 @@ const plurals: Readonly<Record<string, string>> = {
   "v1/Pod": "pods",
   "v1/Secret": "secrets",
   "v1/Service": "services",
+  "admissionregistration.k8s.io/v1/MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
   "discovery.k8s.io/v1/EndpointSlice": "endpointslices",
   "apiextensions.k8s.io/v1/CustomResourceDefinition": "customresourcedefinitions",
   "networking.k8s.io/v1/NetworkPolicy": "networkpolicies",

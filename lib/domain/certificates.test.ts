@@ -62,6 +62,16 @@ describe("parseCertificates", () => {
     expect(parsed.pem).toBe(ca.certificatePem);
   });
 
+  it("reads certificates without a subject, as Pepr makes them", () => {
+    const { genTLS } = jest.requireActual<{
+      readonly genTLS: (name: string) => { pem: { ca: string; crt: string } };
+    }>("pepr/src/lib/tls");
+    const { pem } = genTLS("api.example.com");
+    const leaf = certificate(pem.crt);
+    expect(leaf).toMatchObject({ subject: "", dnsNames: ["api.example.com"], isCA: false });
+    expect(isIssuedBy(leaf, certificate(pem.ca))).toBe(true);
+  });
+
   it.each(["", "text", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"])(
     "refuses %j",
     (text) => {

@@ -4,7 +4,7 @@ import { createHash, createPrivateKey, X509Certificate, type KeyObject } from "n
 export interface Certificate {
   /** The one PEM block, without what stood around it. */
   readonly pem: string;
-  /** One line, in the order of the certificate, at most 256 characters. */
+  /** One line, in the order of the certificate, at most 256 characters; empty where names are alternative ones only. */
   readonly subject: string;
   /** SHA-256 of the DER, in lower-case hex. */
   readonly sha256: string;
@@ -61,11 +61,12 @@ function parseDnsNames(subjectAltName: string | undefined): string[] {
  */
 export function toCertificate(encoded: string | Buffer): Certificate {
   const x509 = new X509Certificate(encoded);
-  // The types say string[], node says undefined where the extension is missing.
+  // The types know neither: node says undefined where the extension is missing, and for an empty subject.
   const usages = x509.keyUsage as readonly string[] | undefined;
+  const subject = x509.subject as string | undefined;
   return {
     pem: `${x509.toString().trim()}\n`,
-    subject: x509.subject.split("\n").join(", ").slice(0, MAX_SUBJECT_LENGTH),
+    subject: (subject ?? "").split("\n").join(", ").slice(0, MAX_SUBJECT_LENGTH),
     sha256: sha256(x509.raw),
     notBeforeMs: Date.parse(x509.validFrom),
     notAfterMs: Date.parse(x509.validTo),

@@ -16,6 +16,8 @@ export interface Settings {
   readonly resyncMs: number;
   /** The DNS domain of the cluster's Services, as istiod knows them. */
   readonly clusterDomain: string;
+  /** How long a serving certificate that fairlead makes for its webhook is valid. */
+  readonly webhookValidityMs: number;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -77,5 +79,6 @@ export function parseSettings(env: Environment): Settings {
     versionIntervalMs: ms("FAIRLEAD_VERSION_INTERVAL_SECONDS", 60, 0.1),
     resyncMs: ms("FAIRLEAD_RESYNC_SECONDS", 600, 1),
     clusterDomain: parseDomain(env, "FAIRLEAD_CLUSTER_DOMAIN", "cluster.local"),
+    webhookValidityMs: ms("FAIRLEAD_WEBHOOK_VALIDITY_SECONDS", 90 * DAY_SECONDS, 10),
   };
 }
