@@ -4,3 +4,6 @@
  */
 export const describeDataPlane =
   process.env.FAIRLEAD_DATA_PLANE === "skip" ? describe.skip : describe;
+
+/** Tests that wait for longer than anybody wants to for each change; `FAIRLEAD_LONG=1` runs them. */
+export const describeLong = process.env.FAIRLEAD_LONG === "1" ? describeDataPlane : describe.skip;

@@ -18,6 +18,8 @@ export interface ProcessOptions {
   /** Ends the process once this one is gone, whatever the way. */
   readonly watchdog: Watchdog;
   readonly env?: Readonly<Record<string, string>>;
+  /** A command that runs it in another place, a network namespace; its port must lead there from 127.0.0.1 here. */
+  readonly within?: readonly string[];
 }
 
 /** A process of the built module, as in production but without a container. */
@@ -35,6 +37,13 @@ export interface FairleadProcess {
 }
 
 const READY_TIMEOUT_MS = 60_000;
+
+// To enter a mount namespace is to leave the working directory.
+function commandOf({ modulePath, within }: ProcessOptions): readonly string[] {
+  const command = [process.execPath, modulePath];
+  if (within === undefined) return command;
+  return [...within, "sh", "-c", 'cd "$0" && exec "$@"', process.cwd(), ...command];
+}
 
 class ModuleProcess implements FairleadProcess {
   #child: ChildProcess | undefined;
@@ -69,7 +78,8 @@ class ModuleProcess implements FairleadProcess {
   async start(): Promise<void> {
     const { options } = this;
     const log = createWriteStream(options.logPath, { flags: "a" });
-    const child = spawn(process.execPath, [options.modulePath], {
+    const [program = "", ...args] = commandOf(options);
+    const child = spawn(program, args, {
       env: {
         PATH: process.env.PATH,
         HOME: process.env.HOME,

@@ -2,10 +2,10 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseAllDocuments, stringify } from "yaml";
-import { createCA, issue, type Cluster } from "../cluster";
+import { createCA, issue, type Cluster, type DataPlane } from "../cluster";
 import { findFreePort } from "../cluster/ports";
 import { startWatchdog } from "../cluster/watchdog";
-import { fairleadProcess, type FairleadProcess } from "./fairlead-process";
+import { fairleadProcess, type FairleadProcess, type ProcessOptions } from "./fairlead-process";
 
 /** How fairlead is run against a cluster. */
 export interface FairleadOptions {
@@ -15,6 +15,11 @@ export interface FairleadOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Which process to start; both by default. */
   readonly processes?: readonly ("admission" | "watch")[];
+  /**
+   * The watch process runs in its network, since it probes the gateway's Pods at their addresses. The admission process
+   * stays outside, where the API server is.
+   */
+  readonly dataPlane?: Pick<DataPlane, "network" | "expose">;
 }
 
 /** fairlead, running against a cluster: both processes of the built module and a webhook that is called. */
@@ -83,7 +88,7 @@ export async function kubectl(
 export async function apply(cluster: Cluster, objects: readonly object[]): Promise<void> {
   await kubectl(
     cluster,
-    ["apply", "--server-side", "-f", "-"],
+    ["apply", "--server-side", "--force-conflicts", "-f", "-"],
     objects.map((object) => stringify(object)).join("---\n"),
   );
 }
@@ -100,6 +105,17 @@ function webhookConfiguration(url: string, caPem: string): object {
     ...found,
     webhooks: found.webhooks.map((webhook) => ({ ...webhook, clientConfig: { url, caBundle } })),
   };
+}
+
+/** Where a process runs, and its port, at which it is found on 127.0.0.1 wherever it runs. */
+async function placeOf(
+  mode: "admission" | "watch",
+  dataPlane: FairleadOptions["dataPlane"],
+): Promise<Pick<ProcessOptions, "port" | "within">> {
+  const port = await findFreePort();
+  if (mode === "admission" || dataPlane === undefined) return { port };
+  await dataPlane.expose(`127.0.0.1:${port}`, port);
+  return { port, within: dataPlane.network.prefix };
 }
 
 /**
@@ -132,15 +148,16 @@ export async function startFairlead(
 
   const watchdog = startWatchdog(directory);
   const apiPath = randomBytes(16).toString("hex");
-  const prepare = async (mode: "admission" | "watch"): Promise<FairleadProcess> =>
-    fairleadProcess({
+  const prepare = async (mode: "admission" | "watch"): Promise<FairleadProcess> => {
+    const place = await placeOf(mode, options.dataPlane);
+    return fairleadProcess({
+      ...place,
       mode,
       modulePath,
       kubeconfigPath: await cluster.kubeconfigFor({
         name: `fairlead-${mode}`,
         groups: ["system:masters"],
       }),
-      port: await findFreePort(),
       apiPath,
       certificatePath,
       privateKeyPath,
@@ -149,6 +166,7 @@ export async function startFairlead(
       watchdog,
       ...(options.env === undefined ? {} : { env: options.env }),
     });
+  };
   const admission = await prepare("admission");
   const watch = await prepare("watch");
   const webhookUrl = `https://${host}:${admission.port}/mutate/${apiPath}`;

@@ -59,7 +59,10 @@ export function speak(cluster: EmbeddedCluster): Pick<Stage, "kubectl" | "refusa
 }
 
 /** `FAIRLEAD_LOGS`: a folder in which the logs of both processes and the audit log are kept, to look into a failure. */
-function keepLogs({ directory, files }: EmbeddedCluster, { admission, watch }: Fairlead): void {
+export function keepLogs(
+  { directory, files }: EmbeddedCluster,
+  { admission, watch }: Fairlead,
+): void {
   const folder = process.env.FAIRLEAD_LOGS;
   if (folder === undefined) return;
   const kept = join(folder, basename(directory));
