@@ -63,6 +63,8 @@ const HCM = "envoy.filters.network.http_connection_manager";
 
 function httpConnectionManager(filter: EnvoyFilter, { host, routeSecret }: Listening): Json {
   const route = (cluster: string, match: Json, more: Json = {}): Json => ({
+    // By which the filter knows that there is a route at all.
+    name: cluster,
     match: { prefix: "/", ...match },
     route: {
       cluster,
@@ -187,6 +189,15 @@ const tlsToServers = {
   }),
 };
 
+const MAX_UINT32 = 4_294_967_295;
+
+const UNLIMITED = {
+  max_connections: MAX_UINT32,
+  max_pending_requests: MAX_UINT32,
+  max_requests: MAX_UINT32,
+  max_retries: MAX_UINT32,
+};
+
 function cluster(filter: EnvoyFilter, subset: string, port: number): Json {
   const address = { socket_address: { address: "127.0.0.1", port_value: port } };
   const base = {
@@ -196,6 +207,8 @@ function cluster(filter: EnvoyFilter, subset: string, port: number): Json {
       cluster_name: subset,
       endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }],
     },
+    // istiod's, where Envoy's own are 1,024 requests and 3 of them that are sent again.
+    circuit_breakers: { thresholds: [UNLIMITED] },
     ...(subset === "passthrough" ? {} : { transport_socket: tlsToServers }),
   };
   const patches = valuesOf(
