@@ -122,7 +122,7 @@ describe("fairlead's own webhook", () => {
         await comeToRest(world, watchers);
         expectInLine(world);
       }),
-      { numRuns: 30 },
+      { numRuns: 20 },
     );
   });
 

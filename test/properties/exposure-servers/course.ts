@@ -3,13 +3,33 @@ import { change, CHANGES } from "./changes";
 import { keepCredentials } from "./credentials";
 import { Fairlead, type Outcome } from "./fairlead";
 import { Rules } from "./rules";
-import { GATEWAYS, newWorld, SERVERS, tell, type ServerName, type World } from "./world";
+import {
+  GATEWAYS,
+  newWorld,
+  SERVERS,
+  tell,
+  type GatewayName,
+  type ServerName,
+  type World,
+} from "./world";
 
-/** What happens: something changes, and then fairlead and what surrounds it get on with it, or not yet. */
+/** How a course begins: what there is before anything happens, by choices among the changes of that name. */
+const beginning = fc.record({
+  "choose hosts": fc.nat({ max: 2 }),
+  "choose certificates": fc.nat({ max: 2 }),
+  "name kubeconfigs": fc.nat({ max: 1 }),
+  "choose a mode": fc.constantFrom(0, 0, 0, 1),
+  isAlone: fc.boolean(),
+  isAtRest: fc.boolean(),
+  routedPods: fc.nat({ max: 2 }),
+  "change the API servers": fc.nat({ max: 3 }),
+});
+
+/** Something happens, and then fairlead and what surrounds it get on with it, or not yet. */
 const event = fc.record({
   what: fc.constantFrom(...Object.keys(CHANGES)),
   server: fc.constantFrom(...SERVERS),
-  gateway: fc.constantFrom("istio-a", "istio-a", "istio-a", "istio-b"),
+  gateway: fc.constantFrom<GatewayName[]>("istio-a", "istio-a", "istio-a", "istio-b"),
   choice: fc.nat({ max: 11 }),
   /** Whether credentials and the gateway's Pods follow at once. */
   credentials: fc.boolean(),
@@ -21,13 +41,24 @@ const event = fc.record({
   then: fc.constantFrom("nothing", "nothing", "restart", "rest"),
 });
 
-type Event = typeof event extends fc.Arbitrary<infer T> ? T : never;
+type Value<A> = A extends fc.Arbitrary<infer T> ? T : never;
+type Beginning = Value<typeof beginning>;
+type Event = Value<typeof event>;
 
-/** A course of events. */
-export const courses: fc.Arbitrary<readonly Event[]> = fc.array(event, {
-  minLength: 1,
-  maxLength: 12,
+/** What happens to HostedAPIServers, from the first one on. */
+export const courses = fc.record({
+  beginning,
+  events: fc.array(event, { maxLength: 8 }),
 });
+
+/** HostedAPIServers that are served in L7, all in order. */
+export const calmBeginnings: fc.Arbitrary<Beginning> = beginning.map((begun) => ({
+  ...begun,
+  "choose certificates": begun["choose certificates"] % 2,
+  "choose a mode": 0,
+  "change the API servers": 0,
+  isAtRest: true,
+}));
 
 const MAX_PASSES = 16;
 /** Longer than a failure may last before it counts, and than a failed look is remembered. */
@@ -51,8 +82,27 @@ export class Stage {
   readonly world = newWorld();
   readonly fairlead = new Fairlead(this.world, new Rules(this.world));
 
+  /** @param beginning What there is before anything happens. */
+  constructor(beginning: Beginning) {
+    const {
+      isAlone,
+      isAtRest,
+      routedPods,
+      "change the API servers": state,
+      ...choices
+    } = beginning;
+    const about = { server: "one", gateway: "istio-a", choice: 0 } as const;
+    if (!isAlone) change(this.world, "create", { ...about, server: "two" });
+    for (const [what, choice] of Object.entries(choices)) {
+      change(this.world, what, { ...about, choice });
+    }
+    if (isAtRest) this.rest();
+    for (let count = 0; count < routedPods; count += 1) change(this.world, "start a Pod", about);
+    change(this.world, "change the API servers", { ...about, choice: state });
+  }
+
   play({ what, reconciled, failure, then, ...event }: Event): void {
-    change(this.world, what, { ...event, gateway: event.gateway as "istio-a" });
+    change(this.world, what, event);
     if (event.credentials) this.#keepCredentials();
     if (event.told) this.#tellAll();
     for (const name of reconciled) this.fairlead.reconcile(name, failure);

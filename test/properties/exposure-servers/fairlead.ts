@@ -166,7 +166,8 @@ export class Fairlead {
     if (server === undefined) return undefined;
     const observed = this.#observe(server, run);
     const plan = planServer(observed);
-    if (this.world.moment % 4 === 0 && !isDeepStrictEqual(planServer(observed), plan)) throw new Error(`${name}: another plan`);
+    if (this.world.moment % 4 === 0 && !isDeepStrictEqual(planServer(observed), plan))
+      throw new Error(`${name}: another plan`);
     return plan;
   }
 
