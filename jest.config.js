@@ -27,6 +27,8 @@ const shared = {
 };
 
 module.exports = {
+  // No test asserts on time; a loaded machine takes its time.
+  testTimeout: 120_000,
   projects: [
     {
       ...shared,
