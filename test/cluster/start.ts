@@ -1,4 +1,4 @@
-import { mkdtemp, realpath } from "node:fs/promises";
+import { mkdtemp, realpath, rename } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startApiServer } from "./api-server";
@@ -76,6 +76,7 @@ async function startPrograms(options: ClusterOptions, ground: Ground): Promise<E
     writeKubeconfig(path, { url: apiServer.url, caPem: apiServer.caPem, userName, client });
   const kubeconfigPath = join(directory, "kubeconfig");
   await writeFor(kubeconfigPath, "admin");
+  let kubeconfigs = 0;
   if (options.controllerManager === "run") {
     const program = programPath(programs, "kube-controller-manager");
     await startControllerManager({ program, directory, kubeconfigPath, files, watchdog });
@@ -96,7 +97,11 @@ async function startPrograms(options: ClusterOptions, ground: Ground): Promise<E
     controllerManager: options.controllerManager ?? "none",
     async kubeconfigFor(user: User) {
       const path = join(directory, `kubeconfig-${encodeURIComponent(user.name)}`);
-      await writeFor(path, user.name, await issueUser(keys.ca, user));
+      kubeconfigs += 1;
+      const written = `${path}.${kubeconfigs}`;
+      await writeFor(written, user.name, await issueUser(keys.ca, user));
+      // At once, as another caller may ask for the same user, and a process read what it was given before.
+      await rename(written, path);
       return path;
     },
     auditEvents: async (filter) => readAuditEvents(files.auditLog, filter),
