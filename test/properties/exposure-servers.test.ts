@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { change } from "./exposure-servers/changes";
-import { calmBeginnings, courses, Stage } from "./exposure-servers/course";
+import { calmBeginnings, courses, EXAMPLES, Stage } from "./exposure-servers/course";
 import { expectedOutcome, mend, outcomeOf } from "./exposure-servers/outcome";
 import { SERVERS, type ServerName } from "./exposure-servers/world";
 
@@ -22,12 +22,7 @@ describe("the exposure of HostedAPIServers", () => {
         stage.rest();
         for (const name of SERVERS) expectOutcome(stage, name);
       }),
-      {
-        numRuns: Number(process.env.FC_RUNS ?? 150),
-        ...(process.env.FC_SEED
-          ? { seed: Number(process.env.FC_SEED), path: process.env.FC_PATH ?? "" }
-          : {}),
-      },
+      { numRuns: 120, examples: EXAMPLES.map((course) => [course]) },
     );
   });
 

@@ -157,8 +157,8 @@ const gatewayChanges = {
     const address = addresses[choice % addresses.length];
     if (address !== undefined) address.answers = choice < 6;
   },
-  "remove or mend the filter": (world, { gateway, choice }) => {
-    world.gateways[gateway].filterInLine = choice < 6;
+  "change the filter": (world, { gateway, choice }) => {
+    world.gateways[gateway].filter = choose(["in line", "out of line", "gone"], choice);
   },
   "make another route secret": (world, { gateway }) => {
     world.gateways[gateway].routeSecret = world.moment.toString(16).padStart(32, "0");

@@ -51,6 +51,53 @@ export const courses = fc.record({
   events: fc.array(event, { maxLength: 8 }),
 });
 
+const CALM: Beginning = {
+  "choose hosts": 0,
+  "choose certificates": 0,
+  "name kubeconfigs": 0,
+  "choose a mode": 0,
+  isAlone: true,
+  isAtRest: true,
+  routedPods: 0,
+  "change the API servers": 0,
+};
+
+function happening(what: string, more: Partial<Event> = {}): Event {
+  return {
+    ...{ what, server: "one", gateway: "istio-a", choice: 0, credentials: true, told: false },
+    ...{ reconciled: [], failure: undefined, then: "nothing" },
+    ...more,
+  };
+}
+
+/** Courses that went wrong once, and that chance finds seldom. */
+export const EXAMPLES: readonly Value<typeof courses>[] = [
+  // What was seen of a VirtualService that somebody deleted says nothing about the one that was made in its place.
+  ...[0, 1, 2].map((choice) => ({
+    beginning: CALM,
+    events: [happening("remove the route"), happening("remove an object", { choice })],
+  })),
+  // A filter that somebody edited: it works, and nobody knows by which secret.
+  {
+    beginning: CALM,
+    events: [
+      happening("change the filter", { choice: 1, then: "restart" }),
+      happening("create", { server: "two", reconciled: ["two"] }),
+      happening("nothing", { told: true, reconciled: ["two"] }),
+    ],
+  },
+  // Deleted while it moves to another gateway: what is there is in the namespace of the old one.
+  {
+    beginning: CALM,
+    events: [
+      happening("move to another gateway", { gateway: "istio-b", then: "rest" }),
+      happening("start a Pod"),
+      happening("move to another gateway"),
+      happening("delete"),
+    ],
+  },
+];
+
 /** HostedAPIServers that are served in L7, all in order. */
 export const calmBeginnings: fc.Arbitrary<Beginning> = beginning.map((begun) => ({
   ...begun,

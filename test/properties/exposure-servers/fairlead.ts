@@ -185,13 +185,13 @@ export class Fairlead {
       gateway: gateway?.object,
       facts: gateway && {
         routeSecret: gateway.routeSecret,
-        filterInLine: gateway.filterInLine,
+        filterInLine: gateway.filter === "in line",
         podAddresses: gateway.pods.map(({ address }) => address).sort(),
         serviceAddresses:
           gateway.pods.length === 0 ? [] : gateway.addresses.map(({ address }) => address),
       },
       filterVerified:
-        gateway?.filterInLine === true && this.#verified.get(ref ?? "") === gateway.routeSecret,
+        gateway?.filter === "in line" && this.#verified.get(ref ?? "") === gateway.routeSecret,
       own: {
         gateways: ofKind<ObservedServer["own"]["gateways"][0]>(world, "Gateway").filter(isOwn),
         virtualServices: ofKind<ObservedServer["own"]["virtualServices"][0]>(
@@ -330,8 +330,8 @@ export class Fairlead {
         verdicts.has(targetName(target)) && verdicts.get(targetName(target)) === undefined,
     );
     if (check.mode !== "L7" || check.pods.length === 0 || !areGood) return;
-    const { filterInLine, routeSecret } = this.world.gateways[gateway];
-    if (!filterInLine) return;
+    const { filter, routeSecret } = this.world.gateways[gateway];
+    if (filter !== "in line") return;
     this.#verified.set(gateway, routeSecret);
     this.watcher.afterVerified(gateway);
   }

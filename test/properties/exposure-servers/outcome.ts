@@ -86,7 +86,7 @@ export function mend(world: World): void {
   for (const name of GATEWAYS) {
     const state = world.gateways[name];
     if (state.pods.length === 0) state.pods.push(newPod(`10.244.0.${tick(world)}`));
-    state.filterInLine = true;
+    state.filter = "in line";
     for (const address of state.addresses) address.answers = true;
     for (const pod of state.pods) pod.answers = true;
     const [accepted] = state.object.status?.conditions ?? [];

@@ -9,6 +9,7 @@ import { podServesL7 } from "./sightings";
 import {
   isHeld,
   isTerminating,
+  ofKind,
   placeOf,
   routeOf,
   serviceOf,
@@ -185,7 +186,11 @@ export class Rules implements Watcher {
       isDeleting && server.metadata.annotations?.[ANNOTATION_FORCE_DELETE] === "true";
     rule(isForced || kubeconfigsAreBack(world, name), `${what} while kubeconfigs lead to it`);
     const routed = world.routedPods.some((pod) => pod.hosts.some((host) => hosts.includes(host)));
-    if (!routed) return;
+    // Without a Gateway, nobody is served any more.
+    const isServed = ofKind<Gateway>(world, "Gateway").some(
+      (object) => serverKeyOf(object) === `${TENANT}/${name}`,
+    );
+    if (!routed || !isServed) return;
     if (write.kind !== "delete") {
       const look = directLookOf(server, serviceOf(world, name));
       const { direct } = memory;

@@ -47,7 +47,8 @@ export interface GatewayPod {
 export interface GatewayState {
   object: InternalGateway;
   routeSecret: string;
-  filterInLine: boolean;
+  /** One that is out of line works all the same, somehow. */
+  filter: "in line" | "out of line" | "gone";
   pods: GatewayPod[];
   readonly addresses: { readonly address: string; answers: boolean }[];
 }
@@ -169,12 +170,12 @@ export function serviceOf({ surroundings }: World, name: ServerName): ServiceObj
 /** What the Pods of a gateway are to be told now. */
 export function presentConfiguration(world: World, gateway: GatewayName): Configuration {
   const isHere = ({ metadata }: KubernetesObject): boolean => metadata.namespace === gateway;
-  const { filterInLine, routeSecret } = world.gateways[gateway];
+  const { filter, routeSecret } = world.gateways[gateway];
   return {
     gateways: ofKind<Gateway>(world, "Gateway").filter(isHere),
     virtualServices: ofKind<VirtualService>(world, "VirtualService").filter(isHere),
     certificates: new Map(world.certificates),
-    filterSecret: filterInLine ? routeSecret : undefined,
+    filterSecret: filter === "gone" ? undefined : routeSecret,
   };
 }
 
@@ -237,7 +238,7 @@ function newGateway(name: GatewayName): GatewayState {
       },
     },
     routeSecret: net.repeat(32),
-    filterInLine: true,
+    filter: "in line",
     pods: [],
     addresses: [
       { address: `10.96.0.${net}`, answers: true },
