@@ -1,6 +1,9 @@
 import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import execa from "execa";
+import packageJson from "../package.json";
+import { packageModule } from "./package";
+import { PeprOutputError } from "./package/pepr-output";
 
 /** A module travels in a Secret, whose limit is 1 MiB, compressed and in base64; this leaves room to grow. */
 const BUDGET_BYTES = 400 * 1024;
@@ -37,9 +40,13 @@ async function build(): Promise<void> {
   }
   console.log(`${MODULE}: ${kib(statSync(MODULE).size)}, ${kib(packed)} in its Secret`);
   console.log(MANIFEST);
+  const { version, description } = packageJson;
+  const { manifest, chart, archive } = await packageModule({ dist: "dist", version, description });
+  for (const path of [manifest, chart, archive]) console.log(path);
 }
 
 build().catch((error: unknown) => {
-  console.error(error instanceof BuildError ? error.message : error);
+  const isExpected = error instanceof BuildError || error instanceof PeprOutputError;
+  console.error(isExpected ? error.message : error);
   process.exitCode = 1;
 });

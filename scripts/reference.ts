@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import execa from "execa";
 import { format } from "prettier";
+import { rightsPage } from "../deploy/rights-page";
 import { customResourceDefinitions, type CustomResourceDefinition } from "../lib/api";
 
 /** The part of an OpenAPI v3 schema that the reference shows. */
@@ -139,7 +140,11 @@ async function arrows(): Promise<string> {
 }
 
 async function main(): Promise<void> {
-  const pages = { "api.md": apiReference(), "arrows.md": await arrows() };
+  const pages = {
+    "api.md": apiReference(),
+    "arrows.md": await arrows(),
+    "rights.md": rightsPage(),
+  };
   mkdirSync(FOLDER, { recursive: true });
   for (const [name, text] of Object.entries(pages)) {
     const wanted = await format(text, { parser: "markdown", printWidth: 100 });

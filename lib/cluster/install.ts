@@ -24,7 +24,11 @@ interface InstalledDefinition extends CustomResourceDefinition {
   readonly status?: { readonly conditions?: readonly { type: string; status: string }[] };
 }
 
-function marked(definition: CustomResourceDefinition, version: string): CustomResourceDefinition {
+/** A definition as fairlead writes it: with its version, and a hash by which an equal one needs no write. */
+export function marked(
+  definition: CustomResourceDefinition,
+  version: string,
+): CustomResourceDefinition {
   const hash = createHash("sha256").update(JSON.stringify(definition.spec)).digest("hex");
   return {
     ...definition,

@@ -39,6 +39,7 @@ const neededBytes: Readonly<Record<Component["kind"], number>> = {
   kwok: 2 * gibibyteBytes,
   relay: 0.5 * gibibyteBytes,
   envoy: 0.5 * gibibyteBytes,
+  helm: 2 * gibibyteBytes,
 };
 
 const workPrefix = "build-";

@@ -20,6 +20,7 @@ const etcdVersion = "3.6.16";
 const istioVersion = "0.0.0-20260827124520-eed52ebb66ad";
 const kwokVersion = "0.8.0";
 const envoyVersion = "1.40.0";
+const helmVersion = "3.22.0";
 
 /** Programs of k8s.io/kubernetes that a cluster can run. */
 type KubernetesProgram =
@@ -54,7 +55,7 @@ export const kwokStages = [
 ] as const satisfies readonly DataFile[];
 
 /** Every program that the embedded cluster knows, and every file that comes with one. */
-export type ProgramName = "etcd" | KubernetesProgram | DataPlaneProgram | DataFile;
+export type ProgramName = "etcd" | "helm" | KubernetesProgram | DataPlaneProgram | DataFile;
 
 /** What a data plane needs beside the programs of Kubernetes. */
 export const dataPlanePrograms: readonly (DataPlaneProgram | DataFile)[] = [
@@ -73,7 +74,7 @@ export interface Component {
   /** Directory below `bin/` in the cache, such as `kubernetes-1.34.4`. */
   readonly directory: string;
   readonly version: string;
-  readonly kind: "etcd" | "kubernetes" | "istio" | "kwok" | "relay" | "envoy";
+  readonly kind: "etcd" | "kubernetes" | "istio" | "kwok" | "relay" | "envoy" | "helm";
 }
 
 /** Where the cache gets a file from: a Go package, a file of a Go module, a file of a wheel. */
@@ -125,6 +126,7 @@ const kinds: Readonly<Record<ProgramName, Component["kind"]>> = {
   kwok: "kwok",
   relay: "relay",
   envoy: "envoy",
+  helm: "helm",
 };
 
 /** The component that holds a program of a (known) Kubernetes version. */
@@ -146,6 +148,8 @@ function versionOf(kind: Component["kind"], kubernetesVersion: string): string {
       return kwokVersion;
     case "envoy":
       return envoyVersion;
+    case "helm":
+      return helmVersion;
     case "relay":
       return sourceVersion(join(__dirname, "go", "relay", "main.go"));
   }
@@ -182,6 +186,8 @@ export function originOf(program: ProgramName): Origin {
       return { kind: "package", package: `istio.io/istio/pilot/cmd/${program}` };
     case "kwok":
       return { kind: "package", package: "sigs.k8s.io/kwok/cmd/kwok" };
+    case "helm":
+      return { kind: "package", package: "helm.sh/helm/v3/cmd/helm" };
     case "relay":
       return { kind: "package", package: "fairlead.dev/test/cluster/relay" };
     case "envoy":
@@ -200,6 +206,7 @@ function isDataFile(program: ProgramName): program is DataFile {
 
 /** Linker flags that make a program report its version, as the releases do. */
 export function linkerFlags(component: Component): string {
+  if (component.kind === "helm") return helmLinkerFlags(component.version);
   if (component.kind !== "kubernetes") return "-s -w";
   const [major = "", minor = ""] = component.version.split(".");
   const variables = {
@@ -213,4 +220,14 @@ export function linkerFlags(component: Component): string {
     [`-X k8s.io/component-base/version.${name}=${value}`],
   );
   return ["-s -w", ...settings].join(" ");
+}
+
+// The Kubernetes version that charts are rendered for where no cluster is asked: that of its libraries.
+function helmLinkerFlags(version: string): string {
+  const module = "helm.sh/helm/v3";
+  const kubernetes = ["pkg/chartutil", "pkg/lint/rules"].flatMap((name) => [
+    `-X ${module}/${name}.k8sVersionMajor=1`,
+    `-X ${module}/${name}.k8sVersionMinor=37`,
+  ]);
+  return ["-s -w", `-X ${module}/internal/version.version=v${version}`, ...kubernetes].join(" ");
 }

@@ -1,0 +1,376 @@
+import { GROUP } from "../../lib/api/names";
+import { ROUTE_CONFIG_MAP } from "../../lib/domain/names";
+import {
+  ADMISSION,
+  clusterMeta,
+  PROCESSES,
+  SYSTEM_NAMESPACE,
+  systemMeta,
+  WATCH,
+  WEBHOOK_CONFIGURATION,
+  type ProcessNames,
+} from "../names";
+import { item, type Condition, type Entry } from "../template";
+import { WEBHOOK_TLS_SECRET } from "../../lib/domain/webhook";
+import { definitionNames } from "./definitions";
+
+/** A rule of a Role. */
+export interface PolicyRule {
+  readonly apiGroups?: readonly string[];
+  readonly resources?: readonly string[];
+  readonly resourceNames?: readonly string[];
+  readonly nonResourceURLs?: readonly string[];
+  readonly verbs: readonly string[];
+}
+
+const ISTIO = "networking.istio.io";
+const istioKinds = ["gateways", "virtualservices", "destinationrules", "envoyfilters"];
+const read = ["get", "list", "watch"] as const;
+const follow = ["list", "watch"] as const;
+
+function rule(
+  group: string,
+  resources: readonly string[],
+  verbs: readonly string[],
+): Required<Pick<PolicyRule, "apiGroups" | "resources" | "verbs">> {
+  return { apiGroups: [group], resources, verbs };
+}
+
+const named = (base: PolicyRule, resourceNames: readonly string[]): PolicyRule => ({
+  ...base,
+  resourceNames,
+});
+
+/** A rule, and what it is for. */
+export interface Right {
+  readonly rule: PolicyRule;
+  readonly why: string;
+}
+
+const right = (why: string, base: PolicyRule): Right => ({ rule: base, why });
+
+const CRD = "apiextensions.k8s.io";
+
+/** What both processes read wherever control planes are: nothing of it is anybody's secret. */
+const everywhere: readonly Right[] = [
+  right(
+    "at the start: are the kinds there?",
+    named(rule(CRD, ["customresourcedefinitions"], ["get"]), definitionNames),
+  ),
+  right("zones", rule("", ["nodes"], follow)),
+  right("what users ask for", rule(GROUP, ["hostedapiservers"], follow)),
+  right("the management cluster's version", { nonResourceURLs: ["/version"], verbs: ["get"] }),
+];
+
+function systemRights({ mode }: ProcessNames): readonly Right[] {
+  // The one that comes first makes it, by an apply, for which names count.
+  const stores = ["pepr-fairlead-store", "pepr-fairlead-schedule"];
+  const verbs = ["get", "list", "watch", "create", "patch"];
+  const store = right(
+    "Pepr's store, which fairlead keeps nothing in",
+    named(rule("pepr.dev", ["peprstores"], verbs), stores),
+  );
+  if (mode === "admission") return [store];
+  return [
+    store,
+    right(
+      "the webhook's serving certificate",
+      named(rule("", ["secrets"], [...read, "patch"]), [WEBHOOK_TLS_SECRET]),
+    ),
+    right("which replicas serve it", rule("discovery.k8s.io", ["endpointslices"], follow)),
+  ];
+}
+
+/** Rights, whose they are, and where they hold. */
+export interface Grant {
+  /** The Role's or ClusterRole's name. */
+  readonly name: string;
+  readonly processes: readonly ProcessNames[];
+  readonly rights: readonly Right[];
+  /**
+   * cluster: everywhere. A namespace: there. gateways: in each gateway namespace. control planes: everywhere, or in each
+   * control-plane namespace in the restricted mode. both: everywhere, or in each of either.
+   */
+  readonly scope:
+    | "cluster"
+    | { readonly namespace: string }
+    | "gateways"
+    | "control planes"
+    | "both";
+}
+
+const admissionGrants: readonly Grant[] = [
+  {
+    name: "fairlead-admission",
+    processes: [ADMISSION],
+    scope: "cluster",
+    rights: [
+      ...everywhere,
+      right(
+        "at the start: is Pepr's namespace there?",
+        named(rule("", ["namespaces"], ["get"]), [SYSTEM_NAMESPACE]),
+      ),
+    ],
+  },
+  {
+    name: "fairlead-admission-routes",
+    processes: [ADMISSION],
+    scope: "both",
+    rights: [
+      right("routes", named(rule("", ["configmaps"], follow), [ROUTE_CONFIG_MAP])),
+      right("what routes lead to, by names that routes give", rule("", ["services"], follow)),
+    ],
+  },
+];
+
+/** What the watch process reads, and what of it it writes in place. */
+const watchGrants: readonly Grant[] = [
+  {
+    name: "fairlead-watch",
+    processes: [WATCH],
+    scope: "cluster",
+    rights: [
+      ...everywhere,
+      right(
+        "is Istio there?",
+        named(rule(CRD, ["customresourcedefinitions"], follow), [`gateways.${ISTIO}`]),
+      ),
+      right("consent by labels, opting out by annotations", rule("", ["namespaces"], read)),
+      right("what gateways' owners offer", rule(GROUP, ["internalgateways"], follow)),
+      right(
+        "keeps fairlead's own webhook in line",
+        named(
+          rule(
+            "admissionregistration.k8s.io",
+            ["mutatingwebhookconfigurations"],
+            [...read, "patch"],
+          ),
+          [WEBHOOK_CONFIGURATION],
+        ),
+      ),
+    ],
+  },
+  {
+    name: "fairlead-watch-namespace",
+    processes: [WATCH],
+    scope: "both",
+    rights: [
+      right(
+        "sources of certificates: all are watched as metadata, those that are named are read",
+        rule("", ["secrets", "configmaps"], read),
+      ),
+      right(
+        "trafficDistribution; where the gateway listens",
+        rule("", ["services"], [...read, "patch"]),
+      ),
+      right("a gateway's Pods; routed and stale Pods", rule("", ["pods"], follow)),
+      right("says on users' objects what it did", rule("", ["events"], ["create"])),
+      right(
+        "which of a gateway's Pods are ready",
+        rule("discovery.k8s.io", ["endpointslices"], follow),
+      ),
+      right("which Pods are isolated", rule("networking.k8s.io", ["networkpolicies"], read)),
+      right(
+        "who else serves on a gateway; its own objects; get: whose is what exists already?",
+        rule(ISTIO, istioKinds, read),
+      ),
+      right(
+        "finalizers; get: is it really gone?",
+        rule(GROUP, ["hostedapiservers"], ["get", "patch"]),
+      ),
+      right("finalizers", rule(GROUP, ["internalgateways"], ["patch"])),
+      right(
+        "conditions",
+        rule(GROUP, ["hostedapiservers/status", "internalgateways/status"], ["patch"]),
+      ),
+    ],
+  },
+];
+
+/** What the watch process makes, and where. */
+const writeGrants: readonly Grant[] = [
+  {
+    name: "fairlead-gateway-namespace",
+    processes: [WATCH],
+    scope: "gateways",
+    rights: [
+      right(
+        "credentials, and the route secret",
+        rule("", ["secrets"], ["create", "update", "patch", "delete"]),
+      ),
+      right("the internal Service", rule("", ["services"], ["create", "delete"])),
+      right(
+        "lets routed Pods in, and the gateway out",
+        rule("networking.k8s.io", ["networkpolicies"], ["create", "update", "delete"]),
+      ),
+      right("what the gateway serves", rule(ISTIO, istioKinds, ["create", "update", "delete"])),
+    ],
+  },
+  {
+    name: "fairlead-control-plane-namespace",
+    processes: [WATCH],
+    scope: "control planes",
+    rights: [
+      right("kubeconfigs in `clients.kubeconfigSecrets`", rule("", ["secrets"], ["patch"])),
+      right("routes; a creation can't be limited to a name", rule("", ["configmaps"], ["create"])),
+      right("routes", named(rule("", ["configmaps"], ["update", "delete"]), [ROUTE_CONFIG_MAP])),
+      right(
+        "lets routed Pods out, and the gateway in",
+        rule("networking.k8s.io", ["networkpolicies"], ["create", "update", "delete"]),
+      ),
+    ],
+  },
+];
+
+/** All that fairlead may do. */
+export const grants: readonly Grant[] = [
+  ...admissionGrants,
+  ...watchGrants,
+  ...writeGrants,
+  {
+    name: "fairlead-api-servers",
+    processes: PROCESSES,
+    scope: { namespace: "default" },
+    rights: [
+      right(
+        "the addresses of the API servers, each of which is asked for its version",
+        rule("discovery.k8s.io", ["endpointslices"], follow),
+      ),
+    ],
+  },
+  ...PROCESSES.map(
+    (process): Grant => ({
+      name: `${process.serviceAccount}-system`,
+      processes: [process],
+      scope: { namespace: SYSTEM_NAMESPACE },
+      rights: systemRights(process),
+    }),
+  ),
+];
+
+const API_GROUP = "rbac.authorization.k8s.io";
+const API_VERSION = `${API_GROUP}/v1`;
+
+function subjectsOf({ processes }: Grant): readonly object[] {
+  return processes.map(({ serviceAccount: name }) => ({
+    kind: "ServiceAccount",
+    name,
+    namespace: SYSTEM_NAMESPACE,
+  }));
+}
+
+interface Place {
+  readonly namespace?: unknown;
+  readonly each?: string;
+  readonly when?: readonly Condition[];
+}
+
+const restricted = (is: boolean): Condition => ({ path: "rbac.restricted", is });
+const GATEWAYS = "rbac.gatewayNamespaces";
+const CONTROL_PLANES = "rbac.controlPlaneNamespaces";
+
+/** Where a grant is bound; no namespace: in the whole cluster. */
+function placesOf({ scope }: Grant): readonly Place[] {
+  const whole: Place = { when: [restricted(false)] };
+  const each = (path: string): Place => ({ namespace: item, each: path });
+  const within = (path: string): Place => ({ ...each(path), when: [restricted(true)] });
+  switch (scope) {
+    case "cluster":
+      return [{}];
+    case "gateways":
+      return [each(GATEWAYS)];
+    case "control planes":
+      return [whole, within(CONTROL_PLANES)];
+    case "both":
+      return [whole, within(GATEWAYS), within(CONTROL_PLANES)];
+    default:
+      return [scope];
+  }
+}
+
+/** A namespace may be listed in both ways; two bindings of one name would be one too many. */
+function bindingName({ name, scope }: Grant, { each }: Place): string {
+  return scope === "both" && each === GATEWAYS ? `${name}-gateways` : name;
+}
+
+function bindingOf(grant: Grant, place: Place): Entry {
+  const { namespace, each, when } = place;
+  const isRole = typeof grant.scope === "object";
+  const roleRef = { apiGroup: API_GROUP, kind: isRole ? "Role" : "ClusterRole", name: grant.name };
+  const metadata = clusterMeta(bindingName(grant, place));
+  return {
+    object: {
+      apiVersion: API_VERSION,
+      kind: namespace === undefined ? "ClusterRoleBinding" : "RoleBinding",
+      metadata: namespace === undefined ? metadata : { ...metadata, namespace },
+      roleRef,
+      subjects: subjectsOf(grant),
+    },
+    ...(each === undefined ? {} : { each }),
+    ...(when === undefined ? {} : { when }),
+  };
+}
+
+function roleOf({ name, rights, scope }: Grant): Entry {
+  const isRole = typeof scope === "object";
+  const metadata = isRole
+    ? { ...clusterMeta(name), namespace: scope.namespace }
+    : clusterMeta(name);
+  return {
+    object: {
+      apiVersion: API_VERSION,
+      kind: isRole ? "Role" : "ClusterRole",
+      metadata,
+      rules: rights.map((each) => each.rule),
+    },
+  };
+}
+
+const userFacing = (to: readonly string[]): Readonly<Record<string, string>> =>
+  Object.fromEntries(to.map((role) => [`rbac.authorization.k8s.io/aggregate-to-${role}`, "true"]));
+
+/** Rights of users on fairlead's own kinds, by Kubernetes' own roles. */
+function aggregatedRoles(): readonly Entry[] {
+  const kinds = ["hostedapiservers", "internalgateways"];
+  const roles = [
+    { name: "fairlead-view", to: ["view", "edit", "admin"], verbs: read },
+    {
+      name: "fairlead-edit",
+      to: ["edit", "admin"],
+      verbs: ["create", "update", "patch", "delete", "deletecollection"],
+    },
+  ];
+  return roles.map(({ name, to, verbs }) => {
+    const { labels, ...metadata } = clusterMeta(name);
+    return {
+      object: {
+        apiVersion: API_VERSION,
+        kind: "ClusterRole",
+        metadata: { ...metadata, labels: { ...labels, ...userFacing(to) } },
+        rules: [rule(GROUP, kinds, verbs)],
+      },
+    };
+  });
+}
+
+/** ServiceAccounts, roles and bindings. */
+export function rbacEntries(): readonly Entry[] {
+  const accounts = PROCESSES.map(
+    ({ serviceAccount }): Entry => ({
+      object: {
+        apiVersion: "v1",
+        kind: "ServiceAccount",
+        metadata: systemMeta(serviceAccount),
+        automountServiceAccountToken: false,
+      },
+    }),
+  );
+  return [
+    ...accounts,
+    ...aggregatedRoles(),
+    ...grants.flatMap((grant) => [
+      roleOf(grant),
+      ...placesOf(grant).map((place) => bindingOf(grant, place)),
+    ]),
+  ];
+}
