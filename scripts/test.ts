@@ -1,6 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import execa from "execa";
 import { kubernetesVersionsUnderTest, LARGE_CASES_VERSION } from "../test/e2e/versions";
 
@@ -32,22 +33,50 @@ async function stage<T>(name: string, run: () => Promise<T>): Promise<T> {
   return result;
 }
 
-/** Runs a jest project; a file that can't be loaded counts as a failed test. */
-async function jest(project: string, directory: string): Promise<Totals> {
+/** Files of end-to-end tests that are run at once, each with clusters of its own. */
+const E2E_WORKERS = 2;
+
+/** How long jest may take to end after it has written its report. */
+const EXIT_MS = 60_000;
+
+/** Waits until jest has ended; one that something left open keeps from it is ended, and that is a failure. */
+async function untilEnded(run: execa.ExecaChildProcess, reportPath: string): Promise<number> {
+  const wait = async (ms: number) => sleep(ms, undefined, { ref: false });
+  const late = async () => {
+    while (!existsSync(reportPath)) await wait(1_000);
+    await wait(EXIT_MS);
+    return "late";
+  };
+  if ((await Promise.race([run.then(() => "ended"), late()])) === "ended") return 0;
+  console.error(
+    `jest went on for ${EXIT_MS / 1000} s after its last test, which left something open`,
+  );
+  run.kill("SIGKILL");
+  await run;
+  return 1;
+}
+
+/**
+ * Runs a jest project; a file that can't be loaded counts as a failed test.
+ * @param workers How many files are run at once; each in a process of its own where it is more than one.
+ */
+async function jest(project: string, directory: string, workers: number): Promise<Totals> {
   const file = join(directory, `${project}.json`);
-  await execa("jest", ["--selectProjects", project, "--json", "--outputFile", file, "--silent"], {
+  const args = ["--selectProjects", project, `--maxWorkers=${workers}`, "--silent"];
+  const run = execa("jest", [...args, "--json", "--outputFile", file], {
     preferLocal: true,
     reject: false,
     stdout: "ignore",
     stderr: "inherit",
   });
+  const hung = await untilEnded(run, file);
   const report = JSON.parse(readFileSync(file, "utf8")) as Report;
   const broken = report.testResults.filter(
     ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
   );
   return {
     passed: report.numPassedTests,
-    failed: report.numFailedTests + broken.length,
+    failed: report.numFailedTests + broken.length + hung,
     skipped: report.numPendingTests,
   };
 }
@@ -100,14 +129,15 @@ async function main(): Promise<void> {
       `Kubernetes: ${kubernetesVersionsUnderTest().join(", ")} (FAIRLEAD_K8S=… chooses others)`,
     );
     const [unit, dataPlane] = await Promise.all([
-      stage("unit tests and declarative cases", () => jest("unit", directory)),
+      stage("unit tests and declarative cases", () => jest("unit", directory, 1)),
       stage("programs of the embedded clusters", prepareClusters),
     ]);
     await stage("build", () =>
       execa("tsx", ["scripts/build.ts"], { preferLocal: true, stdio: "inherit" }),
     );
     process.env.FAIRLEAD_DATA_PLANE ??= dataPlane;
-    const e2e = await stage("end-to-end tests", () => jest("e2e", directory));
+    // They mostly wait: for kubelets, certificates, drains.
+    const e2e = await stage("end-to-end tests", () => jest("e2e", directory, E2E_WORKERS));
     const { passed, failed, skipped } = add(unit, e2e);
     const tail = skipped > 0 ? `, ${skipped} skipped` : "";
     console.log(`${passed} passed, ${failed} failed${tail}`);
