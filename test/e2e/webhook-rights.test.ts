@@ -1,11 +1,13 @@
 import { KubeConfig } from "@kubernetes/client-node";
 import { webhookController, type WebhookController } from "../../capabilities/webhook";
+import type { HostedAPIServer } from "../../lib/api";
 import {
   Connection,
   KubernetesClient,
   openHostedAPIServers,
   silentLogger,
   systemClock,
+  type Cache,
 } from "../../lib/cluster";
 import { toCertificate } from "../../lib/domain/certificates";
 import { createCA, issue } from "../cluster";
@@ -80,6 +82,7 @@ function configurationOf(name: string, caPem: string): object {
 describe.each(kubernetesVersionsUnderTest())("on Kubernetes %s", (version) => {
   let stage: Stage;
   let controller: WebhookController;
+  let hostedAPIServers: Cache<HostedAPIServer>;
   let firstPem: string;
 
   beforeAll(async () => {
@@ -112,15 +115,17 @@ describe.each(kubernetesVersionsUnderTest())("on Kubernetes %s", (version) => {
     config.loadFromFile(await stage.cluster.kubeconfigFor({ name: user, groups: [] }));
     const client = new KubernetesClient(new Connection(config));
     const context = { client, clock: systemClock, log: silentLogger };
+    hostedAPIServers = openHostedAPIServers(context);
     controller = webhookController({
       ...context,
-      hostedAPIServers: openHostedAPIServers(context),
+      hostedAPIServers,
       settings: { validityMs: 7_776_000_000, drainMs: 1_000, clusterDomain: "cluster.local" },
     });
   }, START_TIMEOUT_MS);
 
   afterAll(async () => {
     controller.stop();
+    hostedAPIServers.stop();
     await stage.stop();
   });
 
