@@ -26,6 +26,12 @@ interface Seen {
 
 /** The same Event is not told again within this time. */
 const REPEAT_AFTER_MS = 3_600_000;
+/**
+ * About one object, so many Events at once and then one in so long: whatever goes to and fro, with whatever words, is no
+ * flood. @see https://pkg.go.dev/k8s.io/client-go/tools/record#EventSourceObjectSpamFilter
+ */
+const BURST = 25;
+const REFILL_MS = 300_000;
 const MAX_REMEMBERED = 4_096;
 const MAX_MESSAGE_LENGTH = 1_024;
 
@@ -39,8 +45,23 @@ export interface EventContext {
   readonly log: Logger;
 }
 
+/** Remembers under a key, and forgets what was remembered first when it is too much. */
+function remember<T>(memory: Map<string, T>, key: string, value: T): void {
+  memory.delete(key);
+  memory.set(key, value);
+  const oldest = memory.keys().next();
+  if (memory.size > MAX_REMEMBERED && oldest.done !== true) memory.delete(oldest.value);
+}
+
+/** How many Events an object may still have, at a time. */
+interface Allowance {
+  readonly left: number;
+  readonly atMs: number;
+}
+
 class CoreEventRecorder implements EventRecorder {
   readonly #seen = new Map<string, Seen>();
+  readonly #allowances = new Map<string, Allowance>();
 
   constructor(private readonly context: EventContext) {}
 
@@ -49,20 +70,24 @@ class CoreEventRecorder implements EventRecorder {
     const key = [about.metadata.uid, text.type, text.reason, text.message].join("\n");
     const seen = this.#seen.get(key);
     if (seen !== undefined && nowMs - seen.sinceMs < REPEAT_AFTER_MS) return;
+    if (!this.#isAllowed(about.metadata.uid ?? "", nowMs)) return;
+    // The same within one period has the same name: what a restarted process, or a second one, tells again is there.
+    const period = Math.floor(nowMs / REPEAT_AFTER_MS);
     const next: Seen = {
-      name: `${about.metadata.name.slice(0, 200)}.${hex(key + String(nowMs))}`,
+      name: `${about.metadata.name.slice(0, 200)}.${hex(`${key}\n${period}`)}`,
       count: 1,
       sinceMs: nowMs,
     };
-    this.#remember(key, next);
+    remember(this.#seen, key, next);
     void this.#write(about, text, next);
   }
 
-  #remember(key: string, seen: Seen): void {
-    this.#seen.delete(key);
-    this.#seen.set(key, seen);
-    const oldest = this.#seen.keys().next();
-    if (this.#seen.size > MAX_REMEMBERED && oldest.done !== true) this.#seen.delete(oldest.value);
+  #isAllowed(uid: string, nowMs: number): boolean {
+    const { left, atMs } = this.#allowances.get(uid) ?? { left: BURST, atMs: nowMs };
+    const now = Math.min(BURST, left + (nowMs - atMs) / REFILL_MS);
+    const isAllowed = now >= 1;
+    remember(this.#allowances, uid, { left: isAllowed ? now - 1 : now, atMs: nowMs });
+    return isAllowed;
   }
 
   /** An Event that can't be written is no reason to stop: the condition says the same. */
@@ -102,7 +127,10 @@ class CoreEventRecorder implements EventRecorder {
   }
 }
 
-/** Makes a recorder of Events, which tells the same thing about the same object once an hour at most. */
+/**
+ * Makes a recorder of Events, which tells the same thing about the same object once an hour at most, and no more than a
+ * few things about one object in a short time.
+ */
 export function createEventRecorder(context: EventContext): EventRecorder {
   return new CoreEventRecorder(context);
 }
