@@ -8,9 +8,11 @@ import { Backoff } from "./backoff";
 import type { Collection, KubernetesClient } from "./client";
 import type { Clock } from "./clock";
 import { describeError } from "./errors";
+import type { WatchList, WatchTracker } from "./freshness";
 import type { Logger } from "./logger";
+import type { Metrics } from "./metrics";
 import { collectionPath } from "./resources";
-import { FreshWatch } from "./watch";
+import { FreshWatch, SILENCE_LIMIT_MS } from "./watch";
 
 /** A change that a cache saw. */
 export interface Change<T> {
@@ -35,6 +37,10 @@ export interface CacheContext {
   readonly client: KubernetesClient;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Where each watch is noted, with how fresh it is. */
+  readonly watches?: WatchList | undefined;
+  /** What is counted; nothing where absent. */
+  readonly metrics?: Metrics | undefined;
 }
 
 /** What to keep and what of it. */
@@ -43,6 +49,8 @@ export interface CacheOptions<T extends KubernetesObject> extends Collection {
   readonly project?: (object: T) => T;
 }
 
+/** Longer than it takes to start a watch that can be started. */
+const START_LIMIT_MS = 60_000;
 const RESTART = { initialDelayMs: 200, maxDelayMs: 5_000 };
 
 function withoutManagedFields<T extends KubernetesObject>(object: T): T {
@@ -56,6 +64,7 @@ class InformerCache<T extends KubernetesObject> implements Cache<T> {
   readonly #objects = new Map<string, Map<string, T>>();
   readonly #listeners: ((change: Change<T>) => void)[] = [];
   readonly #backoff = new Backoff(RESTART);
+  readonly #tracker: WatchTracker | undefined;
   /** client-node types times as Date; on the wire, and so here, they are strings. */
   readonly #informer: ListWatch<InformedObject>;
   readonly synced: Promise<void>;
@@ -71,10 +80,12 @@ class InformerCache<T extends KubernetesObject> implements Cache<T> {
       this.#markSynced = resolve;
     });
     const path = collectionPath(options, options.namespace);
+    this.#tracker = context.watches?.open(options.kind, START_LIMIT_MS);
     const watch = new FreshWatch(context.client.connection.config, {
       metadataOnly: options.metadataOnly === true,
       clock: context.clock,
       project: (object) => this.#keep(object as T),
+      onHeard: (limitMs) => this.#tracker?.heard(limitMs),
     });
     this.#informer = new ListWatch<InformedObject>(
       path,
@@ -114,6 +125,7 @@ class InformerCache<T extends KubernetesObject> implements Cache<T> {
 
   stop(): void {
     this.#stopped = true;
+    this.#tracker?.close();
     void this.#informer.stop();
   }
 
@@ -136,6 +148,7 @@ class InformerCache<T extends KubernetesObject> implements Cache<T> {
 
   async #list(): Promise<{ items: T[]; metadata: { resourceVersion: string } }> {
     const list = await this.context.client.list<T>(this.options);
+    this.#tracker?.heard(SILENCE_LIMIT_MS);
     // The informer stores the items once this promise is settled.
     setImmediate(() => {
       this.isSynced = true;
@@ -155,6 +168,8 @@ class InformerCache<T extends KubernetesObject> implements Cache<T> {
     const delayMs = this.#backoff.nextMs();
     const { kind, namespace, fieldSelector } = this.options;
     const about = { kind, namespace, fieldSelector, error: describeError(error), delayMs };
+    this.#tracker?.broken(START_LIMIT_MS);
+    this.context.metrics?.failed("watch", error);
     this.context.log.warn(about, "watch interrupted, trying again");
     this.context.clock.after(delayMs, () => {
       if (!this.#stopped) this.#start();

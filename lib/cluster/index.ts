@@ -27,6 +27,8 @@ export {
 export { createEventRecorder, type EventRecorder, type EventText } from "./events";
 export { installDefinitions } from "./install";
 export { silentLogger, type Logger } from "./logger";
+export type { CountedDecision, Metrics, QueueMetrics, ReconcileResult, Validity } from "./metrics";
+export { overdueMs, WatchList, type WatchFreshness, type WatchTracker } from "./freshness";
 export { createQueue, Queue, type Outcome, type QueueDepth, type QueueOptions } from "./queue";
 export type { KindRef, ObjectRef } from "./resources";
 export {

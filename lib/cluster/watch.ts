@@ -7,7 +7,7 @@ const CONNECT_TIMEOUT_MS = 30_000;
 /** kube-apiserver sends a bookmark a minute; two and a half without any mean that nobody is there. */
 const BOOKMARK_LIMIT_MS = 150_000;
 /** A watch that never had an event may never get a bookmark; it is renewed now and then all the same. */
-const SILENCE_LIMIT_MS = 3_600_000;
+export const SILENCE_LIMIT_MS = 3_600_000;
 /** A server that accepts and hangs up at once is treated as one that refuses. */
 const SHORTEST_WATCH_MS = 1_000;
 
@@ -20,6 +20,8 @@ export interface WatchOptions {
   readonly metadataOnly: boolean;
   readonly clock: Clock;
   readonly project: (object: unknown) => unknown;
+  /** Told of every sign of life, with how long the watch may be silent from then on. */
+  readonly onHeard?: (limitMs: number) => void;
 }
 
 class WatchConfig extends KubeConfig {
@@ -68,16 +70,16 @@ export class FreshWatch extends Watch {
     callback: WatchCallback,
     done: WatchDone,
   ): Promise<AbortController> {
-    const { clock, project } = this.options;
+    const { clock, project, onHeard } = this.options;
     const openedMs = clock.nowMs();
     let limitMs = SILENCE_LIMIT_MS;
     let heardMs = openedMs;
     let cancel = (): void => undefined;
-    let over = false;
+    const state = { isOver: false };
 
     const finish = (error: unknown): void => {
-      if (over) return;
-      over = true;
+      if (state.isOver) return;
+      state.isOver = true;
       cancel();
       const short = clock.nowMs() - openedMs < SHORTEST_WATCH_MS;
       done(error ?? (short ? new Error("the watch was closed at once") : null));
@@ -88,13 +90,16 @@ export class FreshWatch extends Watch {
       (phase: string, object: unknown, raw?: unknown) => {
         heardMs = clock.nowMs();
         if (phase === "BOOKMARK") limitMs = BOOKMARK_LIMIT_MS;
+        onHeard?.(limitMs);
         const whole = phase === "BOOKMARK" || phase === "ERROR";
         callback(phase, whole ? object : project(object), raw);
       },
       finish,
     );
+    // It was answered: `finish` is called before this where it was not.
+    if (!state.isOver) onHeard?.(limitMs);
     const listen = (): void => {
-      if (over) return;
+      if (state.isOver) return;
       const silentMs = clock.nowMs() - heardMs;
       if (silentMs >= limitMs) {
         finish(new Error(`nothing was heard for ${Math.round(silentMs / 1000)} s`));
