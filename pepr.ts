@@ -1,5 +1,5 @@
 import "./lib/cluster/pepr-environment";
-import { Log, PeprModule } from "pepr";
+import { Log, metricsCollector, PeprModule } from "pepr";
 import { credentialsController } from "./capabilities/credentials";
 import {
   exposureCapability,
@@ -23,7 +23,9 @@ import { statusController } from "./capabilities/status";
 import { webhookController } from "./capabilities/webhook";
 import { customResourceDefinitions, type HostedAPIServer } from "./lib/api";
 import {
+  addToPage,
   AdmissionNotes,
+  AdmissionTimer,
   checkPeprStore,
   connectFromEnvironment,
   createEventRecorder,
@@ -35,9 +37,11 @@ import {
   openWatchCaches,
   persist,
   prepareWebhookServer,
+  PrometheusMetrics,
   servingFilesFrom,
   systemClock,
   untilServable,
+  WatchList,
   type Cache,
   type CacheContext,
   type WatchCaches,
@@ -60,6 +64,14 @@ const roles = {
 const clock = systemClock;
 const log = Log;
 const notes = new AdmissionNotes();
+const watches = new WatchList(clock);
+const metrics = new PrometheusMetrics({ clock, version: packageJson.version, watches });
+const timer = new AdmissionTimer(
+  () => performance.now(),
+  (tookMs) => {
+    metrics.admissionAnswered(tookMs);
+  },
+);
 const servicesSettings: ServicesSettings = {
   ...defaultServicesSettings,
   version: { settleMs: settings.versionSettleMs, intervalMs: settings.versionIntervalMs },
@@ -94,12 +106,13 @@ const servicesInputs = later<ServicesInputs>();
 let wakeGateway = (_key: string): void => undefined;
 
 const capabilities = [
-  podsCapability({ routes, notes }),
+  podsCapability({ routes, notes, log, metrics }),
   servicesCapability({
     inputs: servicesInputs.promise,
     notes,
     clock,
     log,
+    metrics,
     settings: servicesSettings,
   }),
   exposureCapability((key) => {
@@ -176,10 +189,12 @@ async function startControllers(
 }
 
 async function start(): Promise<void> {
-  const serving = { clock, log, files: servingFilesFrom(process.env) };
+  metrics.observeProcess();
+  addToPage(metricsCollector, metrics);
+  const serving = { clock, log, metrics, files: servingFilesFrom(process.env) };
   prepareWebhookServer(serving);
   const client = new KubernetesClient(connectFromEnvironment());
-  const cluster = { client, clock, log };
+  const cluster = { client, clock, log, watches, metrics };
   context = cluster;
   await persist(cluster, "install CustomResourceDefinitions", () =>
     installDefinitions({ ...cluster, version: packageJson.version }, customResourceDefinitions),
@@ -188,7 +203,8 @@ async function start(): Promise<void> {
 
   const caches = roles.watch ? openWatchCaches(cluster) : undefined;
   const hostedAPIServers = caches?.hostedAPIServers ?? openHostedAPIServers(cluster);
-  if (roles.watch) {
+  if (caches !== undefined) {
+    metrics.observeObjects(caches);
     const { webhookValidityMs: validityMs, drainMs, clusterDomain } = settings;
     webhookController({
       ...cluster,
@@ -205,8 +221,13 @@ async function start(): Promise<void> {
   }
   const module = new PeprModule(packageJson, capabilities, {
     deferStart: true,
+    beforeHook: ({ uid }) => {
+      timer.begin(uid);
+    },
     afterHook: (response) => {
-      mendResponse(response as Parameters<typeof mendResponse>[0], notes);
+      const outcome = mendResponse(response as Parameters<typeof mendResponse>[0], notes);
+      if (outcome === "failed") metrics.failed("admission", new Error(outcome));
+      timer.end(response.uid);
     },
   });
   await untilServable(serving);

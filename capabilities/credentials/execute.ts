@@ -1,8 +1,9 @@
 import type { HostedAPIServer, PartialObjectMetadata } from "../../lib/api";
 import {
   setFinalizer,
+  tellChange,
+  type DecisionContext,
   type KubernetesClient,
-  type Logger,
   type ObjectRef,
 } from "../../lib/cluster";
 import {
@@ -19,12 +20,44 @@ import type { Secret } from "./sources";
 import type { ApplyAction } from "./wishes";
 
 /** What writes go through. */
-export interface ExecuteContext {
+export interface ExecuteContext extends DecisionContext {
   readonly client: KubernetesClient;
-  readonly log: Logger;
 }
 
 const fieldManager = FIELD_MANAGERS.credentials;
+const capability = "credentials";
+
+/** Why each write is made. */
+const reasons: Readonly<Record<ApplyAction["kind"] | SettleAction["kind"], string>> = {
+  "add-finalizer": "FirstCopy",
+  create: "Missing",
+  replace: "SourceChanged",
+  recreate: "Damaged",
+  unmark: "CurrentAgain",
+  "mark-superseded": "Superseded",
+  delete: "NotNeeded",
+  "remove-finalizer": "Deleted",
+};
+
+function tellWrite(
+  context: ExecuteContext,
+  hapi: HostedAPIServer,
+  action: ApplyAction | SettleAction,
+): void {
+  const decision = {
+    capability,
+    key: keyOf(hapi),
+    action: action.kind,
+    reason: reasons[action.kind],
+  };
+  if (!("secret" in action)) {
+    tellChange(context, decision);
+    return;
+  }
+  const { namespace = "", name } =
+    "metadata" in action.secret ? action.secret.metadata : action.secret;
+  tellChange(context, decision, { object: `Secret ${namespace}/${name}` });
+}
 const finalizer = { finalizer: FINALIZER_CREDENTIALS, fieldManager };
 
 const refOfSecret = ({ metadata }: PartialObjectMetadata): ObjectRef => ({
@@ -90,13 +123,21 @@ export async function applyAction(
   action: ApplyAction,
   owner: Owner,
 ): Promise<HostedAPIServer> {
-  const { client, log } = context;
+  const written = await apply(context, action, owner);
+  tellWrite(context, owner.hapi, action);
+  return written;
+}
+
+async function apply(
+  context: ExecuteContext,
+  action: ApplyAction,
+  owner: Owner,
+): Promise<HostedAPIServer> {
+  const { client } = context;
   const { hapi } = owner;
   if (action.kind === "add-finalizer") {
     return setFinalizer(client, hapi, { ...finalizer, present: true });
   }
-  const { namespace, name } = action.secret;
-  log.info({ key: keyOf(hapi), action: action.kind, secret: `${namespace}/${name}` }, "write");
   if (action.kind === "unmark") {
     await annotate(context, action.existing, null);
     return hapi;
@@ -122,15 +163,17 @@ export async function settleAction(
   action: SettleAction,
   hapi: HostedAPIServer,
 ): Promise<void> {
-  if (action.kind === "remove-finalizer") {
-    await setFinalizer(context.client, hapi, { ...finalizer, present: false });
-    return;
+  switch (action.kind) {
+    case "remove-finalizer":
+      await setFinalizer(context.client, hapi, { ...finalizer, present: false });
+      break;
+    case "mark-superseded":
+      await annotate(context, action.secret, action.since);
+      break;
+    case "delete":
+      await deleteSecret(context.client, action.secret);
   }
-  const { namespace, name } = action.secret.metadata;
-  const secret = `${namespace ?? ""}/${name}`;
-  context.log.info({ key: keyOf(hapi), action: action.kind, secret }, "write");
-  if (action.kind === "mark-superseded") await annotate(context, action.secret, action.since);
-  else await deleteSecret(context.client, action.secret);
+  tellWrite(context, hapi, action);
 }
 
 /** Deletes a Secret if it is still the one that was looked at. */

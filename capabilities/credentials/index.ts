@@ -16,6 +16,10 @@ import {
   type EventRecorder,
   type KubernetesClient,
   type Logger,
+  tellChange,
+  tellConditions,
+  tellKeep,
+  type Metrics,
   type Outcome,
   type Queue,
 } from "../../lib/cluster";
@@ -29,7 +33,7 @@ import { namesToRead, readSecrets, readSources, wishedNames, type SecretName } f
 import { DEFAULT_SETTINGS, type CredentialsSettings, type Observed } from "./observed";
 import { decidePhase } from "./phase";
 import { planCredentials, type CredentialsPlan } from "./plan";
-import { ownStatus, type CredentialsStatus } from "./report";
+import { isInLine, ownStatus, type CredentialsStatus } from "./report";
 import { resolve } from "./resolve";
 import { sourceKey, sourceRefs, type Sources } from "./sources";
 import { decideSweep } from "./sweep";
@@ -62,6 +66,7 @@ export interface CredentialsContext {
   readonly clock: Clock;
   readonly log: Logger;
   readonly events: EventRecorder;
+  readonly metrics?: Metrics | undefined;
   readonly settings?: Partial<CredentialsSettings>;
   /** Absent: nothing refers to the Secrets but status. */
   readonly references?: CredentialReferences;
@@ -126,12 +131,13 @@ class Credentials implements CredentialsController {
   #cancelFullPass: () => void = () => undefined;
 
   constructor(private readonly context: CredentialsContext) {
-    const { caches, clock, log } = context;
+    const { caches, clock, log, metrics } = context;
     this.#settings = { ...DEFAULT_SETTINGS, ...context.settings };
     this.queue = createQueue({
       name: "credentials",
       clock,
       log,
+      metrics,
       reconcile: (key) => this.#reconcile(key),
     });
     this.#world = {
@@ -228,10 +234,20 @@ class Credentials implements CredentialsController {
       this.#watches.set(key, new Set([...sources, ...this.#unmarked(key, wished)]));
       this.#rest.set(key, { versions, nextAtMs: plan.nextAtMs });
       this.context.onSettled?.(key, plan);
+      this.#tell(key, plan.status ?? ownStatus(hapi));
+    } else if (isInLine(ownStatus(hapi))) {
+      // Nothing that it depends on has changed since.
+      this.context.metrics?.credentialsConfirmed(key);
     }
     const nextAtMs = this.#rest.get(key)?.nextAtMs;
     if (nextAtMs === undefined) return { kind: "done" };
     return { kind: "again", afterMs: Math.max(1, nextAtMs - clock.nowMs()) };
+  }
+
+  #tell(key: string, status: CredentialsStatus): void {
+    const { reason } = findCondition(status.conditions, "CredentialsSynced") ?? {};
+    if (reason !== undefined) tellKeep(this.context, { capability: "credentials", key, reason });
+    if (isInLine(status)) this.context.metrics?.credentialsConfirmed(key);
   }
 
   /** Everything that a plan depends on, as the caches have it; equal versions mean an equal plan. */
@@ -363,13 +379,21 @@ class Credentials implements CredentialsController {
     const current = findCondition(before.conditions, condition.type);
     if (JSON.stringify(current) !== JSON.stringify(condition)) {
       await writeStatus(this.context, hapi, after);
+      const { log, metrics } = this.context;
+      const reported = { capability: "credentials", object: hapi, after: [condition] };
+      tellConditions({ log, metrics }, reported);
     }
   }
 
   async #settle(hapi: HostedAPIServer, plan: SettledPlan): Promise<void> {
-    const { events } = this.context;
+    const { events, log, metrics } = this.context;
     try {
-      if (plan.status !== undefined) await writeStatus(this.context, hapi, plan.status);
+      if (plan.status !== undefined) {
+        await writeStatus(this.context, hapi, plan.status);
+        // Its Events are planned.
+        const after = plan.status.conditions;
+        tellConditions({ log, metrics }, { capability: "credentials", object: hapi, after });
+      }
       for (const event of plan.events) events.event(hapi, event);
       for (const action of plan.actions) await settleAction(this.context, action, hapi);
     } catch (error) {
@@ -386,13 +410,14 @@ class Credentials implements CredentialsController {
       .of(key)
       .filter((secret) => decideSweep(secret, () => false).kind === "delete");
     if (orphans.length === 0) return { kind: "done" };
-    const { client, log } = this.context;
+    const { client } = this.context;
     const ref = { apiVersion: API_VERSION, kind: "HostedAPIServer", ...splitKey(key) };
     // The cache may lag behind one that was just made.
     if ((await client.get(ref)) !== undefined) return { kind: "again", afterMs: CACHE_LAG_MS };
     for (const secret of orphans) {
-      log.info({ key, secret: keyOf(secret) }, "sweep");
       await deleteSecret(client, secret);
+      const decision = { capability: "credentials", key, action: "delete", reason: "OwnerGone" };
+      tellChange(this.context, decision, { object: `Secret ${keyOf(secret)}` });
     }
     return { kind: "done" };
   }

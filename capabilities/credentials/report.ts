@@ -34,6 +34,15 @@ export const CONDITION_TYPES = ["Accepted", "ResolvedRefs", "CredentialsSynced"]
 
 const MAX_PROBLEMS = 10;
 
+/** Reasons of CredentialsSynced with which the copies are what their sources say. */
+const IN_LINE: readonly string[] = ["Synced", "TokensOnly", "NotNeeded"];
+
+/** Whether a status says that the copies are what their sources say: a last good copy is not. */
+export function isInLine({ conditions }: Pick<CredentialsStatus, "conditions">): boolean {
+  const condition = findCondition(conditions, "CredentialsSynced");
+  return condition?.status === "True" && IN_LINE.includes(condition.reason);
+}
+
 function acceptedCondition({ acceptance }: Observed): DecidedCondition {
   if (!acceptance.accepted) {
     const { reason, message } = acceptance;

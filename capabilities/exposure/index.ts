@@ -62,12 +62,13 @@ class Exposure implements ExposureController {
   readonly #listeners: ((key: string) => void)[] = [];
 
   constructor(private readonly context: ExposureContext) {
-    const { caches, clock, log } = context;
+    const { caches, clock, log, metrics } = context;
     this.gateways = createQueue({
       name: "exposure-gateways",
       reconcile: (key) => this.#gatewayReconciler.reconcile(key),
       clock,
       log,
+      metrics,
     });
     this.#gatewayReconciler = new GatewayReconciler(context, (key) => {
       this.gateways.add(key);
@@ -90,6 +91,7 @@ class Exposure implements ExposureController {
       reconcile: (key) => servers.reconcile(key),
       clock,
       log,
+      metrics,
     });
     this.#listen();
     this.resync();

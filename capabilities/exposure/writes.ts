@@ -1,12 +1,17 @@
 import type { KubernetesObject } from "../../lib/api";
-import { isAlreadyExists, refOf, type KubernetesClient, type Logger } from "../../lib/cluster";
+import {
+  isAlreadyExists,
+  refOf,
+  tellChange,
+  type DecisionContext,
+  type KubernetesClient,
+} from "../../lib/cluster";
 import { FIELD_MANAGERS } from "../../lib/domain/names";
 import { isOwnObject, type Write } from "./objects";
 
 /** What writes go through. */
-export interface WriteContext {
+export interface WriteContext extends DecisionContext {
   readonly client: KubernetesClient;
-  readonly log: Logger;
 }
 
 /** Thrown where an object that is not fairlead's has the name of one that is to be made. */
@@ -23,6 +28,13 @@ export class ForeignObjectError extends Error {
 }
 
 const fieldManager = FIELD_MANAGERS.exposure;
+
+/** Why each write is made. */
+const reasons: Readonly<Record<Write["kind"], string>> = {
+  create: "Missing",
+  update: "OutOfLine",
+  delete: "NotWanted",
+};
 
 async function create(
   { client }: WriteContext,
@@ -50,17 +62,26 @@ async function remove({ client }: WriteContext, object: KubernetesObject): Promi
 
 /**
  * Carries out one write.
+ * @param key The HostedAPIServer or InternalGateway that it is made for.
  * @returns The object as it is now; undefined when it was deleted.
  * @throws {ForeignObjectError} where somebody else's object is in the way.
  * @throws {ApiError} where the API server refuses; a Conflict is mended by planning again.
  */
 export async function executeWrite(
   context: WriteContext,
+  key: string,
   write: Write,
 ): Promise<KubernetesObject | undefined> {
+  const written = await execute(context, write);
   const { kind, metadata } = write.object;
-  const about = { write: write.kind, kind, name: `${metadata.namespace ?? ""}/${metadata.name}` };
-  context.log.info(about, "write");
+  const decision = { capability: "exposure", key, action: write.kind, reason: reasons[write.kind] };
+  tellChange(context, decision, {
+    object: `${kind} ${metadata.namespace ?? ""}/${metadata.name}`,
+  });
+  return written;
+}
+
+async function execute(context: WriteContext, write: Write): Promise<KubernetesObject | undefined> {
   switch (write.kind) {
     case "create":
       return create(context, write.object);

@@ -11,6 +11,10 @@ import {
   type EventRecorder,
   type KubernetesClient,
   type Logger,
+  tellChange,
+  tellConditions,
+  tellKeep,
+  type Metrics,
   type Outcome,
   type Queue,
 } from "../../lib/cluster";
@@ -42,6 +46,7 @@ export interface ServicesControllerOptions {
   readonly events: EventRecorder;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics?: Metrics | undefined;
   readonly settings: ServicesSettings;
 }
 
@@ -57,6 +62,9 @@ const DONE: Outcome = { kind: "done" };
 /** When a write met another one: the cache will have caught up. */
 const CONFLICT_RETRY_MS = 200;
 const fieldManager = FIELD_MANAGERS.services;
+
+/** The object's own name, without the kind that this queue's keys begin with. */
+const keyWithin = (key: string): string => key.slice(key.indexOf("/") + 1);
 
 const keyOf = ({ kind, metadata }: Service | HostedAPIServer): string =>
   [kind, metadata.namespace ?? "", metadata.name].join("/");
@@ -85,12 +93,13 @@ export class ServicesController {
 
   /** @param options What to watch and to write with. */
   constructor(readonly options: ServicesControllerOptions) {
-    const { clock, log } = options;
+    const { clock, log, metrics } = options;
     this.queue = createQueue({
       name: "services",
       reconcile: (key) => this.reconcile(key),
       clock,
       log,
+      metrics,
     });
   }
 
@@ -170,7 +179,7 @@ export class ServicesController {
   }
 
   async #reconcileService(key: string, service: Service): Promise<Outcome> {
-    const { inputs, clock, settings, log } = this.options;
+    const { inputs, clock, settings } = this.options;
     const { namespace = "", uid } = service.metadata;
     const known = this.#memories.get(key);
     const memory = known?.uid === uid ? known : undefined;
@@ -183,7 +192,7 @@ export class ServicesController {
     }
     this.#remember(key, { ...plan.memory, uid, quietUntilMs: 0 });
     if (plan.kind !== "keep") return this.#write(key, service, plan);
-    log.debug({ service: key, reason: plan.reason }, "left alone");
+    tellKeep(this.options, { capability: "services", key: keyWithin(key), reason: plan.reason });
     if (plan.reason === "Contested") this.#tellContested(key, service);
     else this.#told.delete(key);
     return DONE;
@@ -191,13 +200,14 @@ export class ServicesController {
 
   async #write(key: string, service: Service, plan: Write): Promise<Outcome> {
     const { clock, settings, log } = this.options;
-    const { patch } = plan;
+    const { patch, reason } = plan;
     try {
       const after = await this.#patch(service, patch);
       const nowMs = clock.nowMs();
       const written = { before: service, patch, after, nowMs };
       const { memory, isEffective } = rememberWrite(plan.memory, written);
-      log.info({ service: key, patch, isEffective }, "Service patched");
+      const decision = { capability: "services", key: keyWithin(key), action: plan.kind, reason };
+      tellChange(this.options, decision, { kind: "Service", patch, isEffective });
       // Not even fairlead's letting go was let be: that is not tried again before the rounds are forgotten.
       const pauseMs = plan.kind === "contest" ? settings.contest.windowMs : settings.retryMs;
       const quietUntilMs = isEffective ? 0 : nowMs + pauseMs;
@@ -262,6 +272,8 @@ export class ServicesController {
     });
     try {
       await applyStatus({ client, fieldManager, object: hapi }, { conditions: [condition] });
+      const reported = { capability: "services", object: hapi, after: [condition] };
+      tellConditions(this.options, reported);
     } catch (error) {
       if (!isNotFound(error)) throw error;
     }

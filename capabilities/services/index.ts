@@ -1,5 +1,5 @@
 import { a, Capability } from "pepr";
-import type { AdmissionNotes, Clock, Logger } from "../../lib/cluster";
+import type { AdmissionNotes, Clock, Logger, Metrics } from "../../lib/cluster";
 import { describeRequester, recentRounds, type ContestSettings } from "./contest";
 import { decideTrafficDistribution, marksOf, type Decision, type Update } from "./decide";
 import { topologyOf, whenReady, type ServicesInputs, type ServicesSettings } from "./inputs";
@@ -19,6 +19,7 @@ export interface ServicesCapabilityOptions {
   readonly notes: Pick<AdmissionNotes, "warn">;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics?: Metrics | undefined;
   readonly settings: Pick<ServicesSettings, "admissionWaitMs" | "contest">;
 }
 
@@ -89,7 +90,7 @@ interface Decided {
  * is, and the watch brings it in line.
  */
 export function servicesCapability(options: ServicesCapabilityOptions): Capability {
-  const { notes, clock, log, settings } = options;
+  const { notes, clock, log, metrics, settings } = options;
   const rounds = new RoundCounter(settings.contest);
   let known: ServicesInputs | undefined;
   const ready = options.inputs.then(async (inputs) => {
@@ -102,10 +103,11 @@ export function servicesCapability(options: ServicesCapabilityOptions): Capabili
   const follow = ({ uid, key, decision, update }: Decided): void => {
     if (decision.reason === "SetAgain") rounds.add(uid, clock.nowMs());
     if (decision.reason === "Contested") rounds.forget(uid);
-    if (decision.kind === "keep" || update === undefined) return;
-    const by = describeRequester(update.requester);
-    if (decision.reason === "Contested") log.warn({ service: key, by }, "Service is contested");
-    if (decision.reason === "SetAgain") log.info({ service: key, by }, "value set again");
+    if (decision.kind === "keep") return;
+    const by = update === undefined ? {} : { by: describeRequester(update.requester) };
+    const about = { capability: "services", key, action: "change", reason: decision.reason, ...by };
+    if (decision.reason === "Contested") log.warn(about, "changed");
+    else log.info(about, "changed");
   };
 
   const capability = new Capability({
@@ -122,7 +124,9 @@ export function servicesCapability(options: ServicesCapabilityOptions): Capabili
       const key = `${namespace}/${name}`;
       const inputs = known ?? (await within(ready, limit));
       if (inputs === undefined) {
-        log.warn({ service: key }, "inputs are not known yet: the Service is left to the watch");
+        const left = { capability: "services", action: "keep", reason: "InputsUnknown" };
+        metrics?.admissionDecided(left);
+        log.warn({ ...left, key }, "left to the watch");
         return;
       }
       const service = request.Raw as unknown as Service;
@@ -140,7 +144,9 @@ export function servicesCapability(options: ServicesCapabilityOptions): Capabili
       });
       for (const warning of decision.warnings) notes.warn(requestUid, warning);
       if (request.IsDryRun !== true) follow({ uid, key, decision, update });
-      log.debug({ service: key, reason: decision.reason, ...marksOf(service) }, "Service decided");
+      const decided = { capability: "services", action: decision.kind, reason: decision.reason };
+      metrics?.admissionDecided(decided);
+      log.debug({ ...decided, key, ...marksOf(service) }, "decided");
       if (decision.kind === "change") request.Raw = decision.service as unknown as a.Service;
     });
   return capability;

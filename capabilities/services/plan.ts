@@ -1,6 +1,6 @@
 import { ANNOTATION_CONTESTED, ANNOTATION_TRAFFIC_DISTRIBUTION } from "../../lib/domain/names";
 import { recentRounds, UNKNOWN_CONTESTER, type ContestSettings } from "./contest";
-import { decideTrafficDistribution, marksOf, type KeepReason } from "./decide";
+import { decideTrafficDistribution, marksOf, type ChangeReason, type KeepReason } from "./decide";
 import type { Topology } from "./select";
 import type { Service } from "./service";
 
@@ -33,8 +33,12 @@ export interface ServicePatch {
 
 /** What the watch does about a Service, and what it then remembers. */
 export type ServicePlan =
-  | { readonly kind: "patch"; readonly patch: ServicePatch; readonly memory: WatchMemory }
-  | { readonly kind: "contest"; readonly patch: ServicePatch; readonly memory: WatchMemory }
+  | {
+      readonly kind: "patch" | "contest";
+      readonly reason: ChangeReason;
+      readonly patch: ServicePatch;
+      readonly memory: WatchMemory;
+    }
   | {
       readonly kind: "keep";
       /** Behind: the cache does not show yet what was written. */
@@ -114,12 +118,13 @@ export function planService(
     return { kind: "keep", reason, memory: { isHeld: reason === "UpToDate", rounds } };
   }
   const patch = patchFor(service, decision.service);
-  if (decision.reason !== "Set") return { kind: "patch", patch, memory };
+  const { reason } = decision;
+  if (reason !== "Set") return { kind: "patch", reason, patch, memory };
   const counted = countRound(service, memory, context);
   if (counted.rounds.length < context.contest.rounds) {
-    return { kind: "patch", patch, memory: counted };
+    return { kind: "patch", reason, patch, memory: counted };
   }
-  return { kind: "contest", patch: contestPatch(service), memory: counted };
+  return { kind: "contest", reason: "Contested", patch: contestPatch(service), memory: counted };
 }
 
 /** A write that succeeded. */

@@ -1,6 +1,7 @@
 import {
   applyStatus,
   createQueue,
+  tellConditions,
   type CacheContext,
   type Outcome,
   type Queue,
@@ -40,17 +41,20 @@ async function reconcile(context: StatusContext, key: string): Promise<Outcome> 
       ? { observedGeneration: hapi.status?.observedGeneration, conditions: [condition] }
       : { observedGeneration: generation, conditions: [condition] },
   );
+  // No Event: why it is not ready, the condition that is the cause says already.
+  tellConditions(context, { capability: "status", object: hapi, after: [condition] });
   return { kind: "done" };
 }
 
 /** Starts the one writer of `Ready` and `observedGeneration` on a cache that is synced. */
 export function statusController(context: StatusContext): StatusController {
-  const { caches, clock, log } = context;
+  const { caches, clock, log, metrics } = context;
   const queue = createQueue({
     name: "status",
     reconcile: (key) => reconcile(context, key),
     clock,
     log,
+    metrics,
   });
   caches.hostedAPIServers.onChange(({ object }) => {
     queue.add(keyOf(object));

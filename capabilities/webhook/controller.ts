@@ -3,6 +3,8 @@ import {
   describeError,
   isConflict,
   openCache,
+  tellChange,
+  tellKeep,
   type Cache,
   type CacheContext,
   type Outcome,
@@ -111,9 +113,15 @@ class Webhook implements WebhookController {
   #lastReason: Rest["reason"] | undefined;
 
   constructor(private readonly context: WebhookContext) {
-    const { clock, log, hostedAPIServers } = context;
+    const { clock, log, metrics, hostedAPIServers } = context;
     this.#caches = openWebhookCaches(context);
-    this.queue = createQueue({ name: "webhook", reconcile: () => this.#reconcile(), clock, log });
+    this.queue = createQueue({
+      name: "webhook",
+      reconcile: () => this.#reconcile(),
+      clock,
+      log,
+      metrics,
+    });
     const { configurations, secrets, endpointSlices } = this.#caches;
     this.#watched = [configurations, secrets, endpointSlices, hostedAPIServers];
     for (const cache of [configurations, secrets, endpointSlices]) {
@@ -220,27 +228,32 @@ class Webhook implements WebhookController {
   }
 
   async #take(observed: Observed, plan: Exclude<WebhookPlan, Rest>): Promise<void> {
-    const { client, clock, log, settings } = this.context;
+    const { client, clock, settings } = this.context;
     const { nowMs, configuration, secret } = observed;
     if (plan.step === "issue") {
       const { validityMs, clusterDomain } = settings;
       const dnsNames = servingNames(clusterDomain);
       const candidate = await issueServingCertificate({ dnsNames, nowMs, validityMs });
       this.#memory = { ...this.#memory, candidate };
-      log.info({ reason: plan.reason }, "the webhook's serving certificate is to be renewed");
+      this.#tellChange({ action: "issue", reason: plan.reason });
     } else if (plan.step === "patch") {
       await patchConfiguration(client, configuration, plan.operations);
       if (plan.mend !== undefined) {
         const mend = { what: plan.mend, atMs: clock.nowMs() };
         this.#memory = { ...this.#memory, mends: [...this.#memory.mends, mend] };
       }
-      log.info({ changes: plan.changes }, "webhook configuration brought in line");
+      this.#tellChange({ action: "patch", reason: "OutOfLine" }, { changes: plan.changes });
     } else if (secret !== undefined) {
       await writeServing(client, secret, plan.candidate);
       const { sha256, notAfterMs } = plan.candidate.certificate;
       const notAfter = new Date(notAfterMs).toISOString();
-      log.info({ sha256, notAfter }, "the webhook's serving certificate is renewed");
+      this.#tellChange({ action: "serve", reason: "Renewed" }, { sha256, notAfter });
     }
+  }
+
+  #tellChange(what: { readonly action: string; readonly reason: string }, details?: object): void {
+    const key = `/${WEBHOOK_CONFIGURATION}`;
+    tellChange(this.context, { capability: "webhook", key, ...what }, details);
   }
 
   #comeToRest(observed: Observed, plan: Rest, versions: string): Outcome {
@@ -268,7 +281,10 @@ class Webhook implements WebhookController {
     }
     if (reason === this.#lastReason) return;
     this.#lastReason = reason;
-    log[reason === "Contested" ? "warn" : "info"]({ reason, replicas: serve }, "webhook at rest");
+    const key = `/${WEBHOOK_CONFIGURATION}`;
+    tellKeep(this.context, { capability: "webhook", key, reason });
+    const about = { capability: "webhook", key, action: "keep", reason, replicas: serve };
+    log[reason === "Contested" ? "warn" : "info"](about, "at rest");
   }
 }
 

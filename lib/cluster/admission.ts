@@ -48,6 +48,33 @@ export class AdmissionNotes {
   }
 }
 
+/** Measures how long requests take. One at a time is begun and ended for each; what never ends does not pile up. */
+export class AdmissionTimer {
+  readonly #startedMs = new Map<string, number>();
+
+  /** @param tell Told how long a request took, in milliseconds. */
+  constructor(
+    private readonly nowMs: () => number,
+    private readonly tell: (tookMs: number) => void,
+  ) {}
+
+  /** A request has come. */
+  begin(requestUid: string): void {
+    this.#startedMs.set(requestUid, this.nowMs());
+    const [oldest] = this.#startedMs.keys();
+    if (oldest !== undefined && this.#startedMs.size > MAX_NOTED_REQUESTS) {
+      this.#startedMs.delete(oldest);
+    }
+  }
+
+  /** A request is about to be answered. */
+  end(requestUid: string): void {
+    const startedMs = this.#startedMs.get(requestUid);
+    this.#startedMs.delete(requestUid);
+    if (startedMs !== undefined) this.tell(this.nowMs() - startedMs);
+  }
+}
+
 function isMark(key: string): boolean {
   return key.startsWith(PEPR_MARK_PREFIX);
 }
@@ -81,18 +108,21 @@ function mendPatch(response: AdmissionResponse): void {
   response.patch = Buffer.from(JSON.stringify(operations), "utf8").toString("base64");
 }
 
-function mendDenial(response: AdmissionResponse): void {
+/** @returns Whether it was the capability's own word, and not a fault of it. */
+function mendDenial(response: AdmissionResponse): boolean {
   const [failure = ""] = response.warnings?.slice(-1) ?? [];
   const said = failure.startsWith(PEPR_FAILURE) ? failure.slice(PEPR_FAILURE.length) : failure;
   const sentence = said === "" ? "the request could not be decided; see the log." : said;
+  const isMeant = sentence.startsWith(OWN_NAME);
   response.status = {
     code: 403,
     reason: "Forbidden",
-    message: sentence.startsWith(OWN_NAME) ? sentence : OWN_NAME + sentence,
+    message: isMeant ? sentence : OWN_NAME + sentence,
   };
   delete response.result;
   // Pepr warns of what the status says already.
   delete response.warnings;
+  return isMeant;
 }
 
 /**
@@ -100,13 +130,17 @@ function mendDenial(response: AdmissionResponse): void {
  * clients look for it; of a patch Pepr's own annotations go, and with them a patch that holds nothing else; warnings
  * for an allowed object are added.
  * @param notes What the capabilities noted about the request; taken out.
+ * @returns failed: denied since the capability could not decide.
  */
-export function mendResponse(response: AdmissionResponse, notes: AdmissionNotes): void {
+export function mendResponse(
+  response: AdmissionResponse,
+  notes: AdmissionNotes,
+): "allowed" | "denied" | "failed" {
   const warnings = notes.take(response.uid);
   if (response.result !== undefined || !response.allowed) {
-    mendDenial(response);
-    return;
+    return mendDenial(response) ? "denied" : "failed";
   }
   mendPatch(response);
   if (warnings.length > 0) response.warnings = [...(response.warnings ?? []), ...warnings];
+  return "allowed";
 }

@@ -1,7 +1,7 @@
 import http from "node:http";
 import https from "node:https";
 import { KubeConfig } from "@kubernetes/client-node";
-import { ApiError, describeError } from "./errors";
+import { ApiError, describeError, UnreachableError } from "./errors";
 
 const REQUEST_TIMEOUT_MS = 30_000;
 const MAX_SOCKETS = 32;
@@ -156,7 +156,9 @@ function exchange(
       request.destroy(new Error("the API server did not answer in time")),
     );
     request.on("error", (cause) => {
-      reject(new Error(`can't reach the API server: ${describeError(cause)}`, { cause }));
+      reject(
+        new UnreachableError(`can't reach the API server: ${describeError(cause)}`, { cause }),
+      );
     });
     request.end(body);
   });

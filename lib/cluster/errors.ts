@@ -41,3 +41,64 @@ export function describeError(error: unknown): string {
   if (error instanceof Error) return error.message === "" ? error.name : error.message;
   return typeof error === "string" ? error : "unknown error";
 }
+
+/** A request that was not answered: nobody is there, or it took too long. */
+export class UnreachableError extends Error {
+  override readonly name = "UnreachableError";
+}
+
+/** A watch that ended otherwise than by the server's word, or fell silent. */
+export class WatchBrokenError extends Error {
+  override readonly name = "WatchBrokenError";
+}
+
+/** Reasons of a `Status`, by HTTP status code where several have one. @see https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1#StatusReason */
+const reasonsByStatus: Readonly<Record<number, string>> = {
+  400: "BadRequest",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "NotFound",
+  405: "MethodNotAllowed",
+  406: "NotAcceptable",
+  409: "Conflict",
+  410: "Expired",
+  413: "RequestEntityTooLarge",
+  415: "UnsupportedMediaType",
+  422: "Invalid",
+  429: "TooManyRequests",
+  500: "InternalError",
+  502: "BadGateway",
+  503: "ServiceUnavailable",
+  504: "Timeout",
+};
+const statusReasons: ReadonlySet<string> = new Set([
+  ...Object.values(reasonsByStatus),
+  "AlreadyExists",
+  "Gone",
+  "ServerTimeout",
+]);
+
+function statusOf(error: Error): number | undefined {
+  if (error instanceof ApiError) return error.options.status;
+  // client-node's watch.
+  const { statusCode } = error as { readonly statusCode?: unknown };
+  return typeof statusCode === "number" ? statusCode : undefined;
+}
+
+/**
+ * Why something failed, as one of a few words: the API server's own where it answered, `Unreachable`, `WatchBroken`, or
+ * `Internal` for what is no answer at all.
+ */
+export function errorReason(error: unknown): string {
+  if (!(error instanceof Error)) return "Internal";
+  if (error instanceof ApiError && statusReasons.has(error.options.reason)) {
+    return error.options.reason;
+  }
+  const status = statusOf(error);
+  if (status !== undefined) return reasonsByStatus[status] ?? "OtherStatus";
+  if (error instanceof UnreachableError) return "Unreachable";
+  if (error instanceof WatchBrokenError) return "WatchBroken";
+  // Node's own: ECONNREFUSED, ECONNRESET, …
+  if (typeof (error as NodeJS.ErrnoException).code === "string") return "Unreachable";
+  return error.cause === undefined ? "Internal" : errorReason(error.cause);
+}

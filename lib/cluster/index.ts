@@ -1,4 +1,4 @@
-export { AdmissionNotes, mendResponse } from "./admission";
+export { AdmissionNotes, AdmissionTimer, mendResponse } from "./admission";
 export { Backoff } from "./backoff";
 export { openCache, type Cache, type CacheContext, type CacheOptions, type Change } from "./cache";
 export { deferCache } from "./deferred-cache";
@@ -27,6 +27,7 @@ export {
 export { createEventRecorder, type EventRecorder, type EventText } from "./events";
 export { installDefinitions } from "./install";
 export { silentLogger, type Logger } from "./logger";
+export { addToPage, PrometheusMetrics, type MetricObjects } from "./prometheus";
 export type { CountedDecision, Metrics, QueueMetrics, ReconcileResult, Validity } from "./metrics";
 export { overdueMs, WatchList, type WatchFreshness, type WatchTracker } from "./freshness";
 export { createQueue, Queue, type Outcome, type QueueDepth, type QueueOptions } from "./queue";
@@ -37,6 +38,13 @@ export {
   type ServiceObject,
   type WatchCaches,
 } from "./caches";
+export {
+  tellChange,
+  tellConditions,
+  tellKeep,
+  type Decision,
+  type DecisionContext,
+} from "./decisions";
 export { setFinalizer } from "./finalizers";
 export { applyStatus, type ObjectWithStatus, type StatusTarget } from "./status";
 export { checkPeprStore, persist, type StartContext } from "./start";

@@ -2,6 +2,7 @@ import { Backoff } from "./backoff";
 import type { Clock } from "./clock";
 import { ApiError, TerminalError, describeError } from "./errors";
 import type { Logger } from "./logger";
+import type { Metrics, QueueMetrics } from "./metrics";
 
 /** What a reconcile came to: nothing more to do, or look again after `afterMs`. */
 export type Outcome =
@@ -18,6 +19,7 @@ export interface QueueOptions {
   readonly reconcile: (key: string) => Promise<Outcome>;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics?: Metrics | undefined;
   /** How many keys are worked on at once; one key never twice at once. Default 8. */
   readonly concurrency?: number;
   /** Bounds of the wait after a failure. Default 100 ms to 30 s. */
@@ -30,6 +32,8 @@ interface Entry {
   dirty: boolean;
   /** Set while `state` is "waiting", and while running if a later run is asked for. */
   dueMs: number | undefined;
+  /** Since when it is, or was last, ready. */
+  readyMs: number;
   cancel: (() => void) | undefined;
   backoff: Backoff | undefined;
 }
@@ -55,9 +59,12 @@ export class Queue {
   #running = 0;
   #stopped = false;
   #idleWaiters: (() => void)[] = [];
+  readonly #metrics: QueueMetrics | undefined;
 
   /** @param options How to reconcile a key. */
-  constructor(readonly options: QueueOptions) {}
+  constructor(readonly options: QueueOptions) {
+    this.#metrics = options.metrics?.queue(options.name, () => this.depth());
+  }
 
   /** Asks for a key to be reconciled, now or after `afterMs`; the earlier of two wishes counts. */
   add(key: string, afterMs = 0): void {
@@ -98,6 +105,7 @@ export class Queue {
       state: "waiting",
       dirty: false,
       dueMs: undefined,
+      readyMs: 0,
       cancel: undefined,
       backoff: undefined,
     };
@@ -115,6 +123,7 @@ export class Queue {
     entry.cancel = undefined;
     entry.dueMs = undefined;
     entry.state = "ready";
+    entry.readyMs = this.options.clock.nowMs();
     this.#ready.push(key);
     // Not within the caller's turn: many events of one turn become one run.
     setImmediate(() => {
@@ -151,7 +160,9 @@ export class Queue {
   }
 
   async #run(key: string, entry: Entry): Promise<void> {
-    const retryMs = await this.#attempt(key, entry);
+    const startedMs = this.options.clock.nowMs();
+    this.#metrics?.started(startedMs - entry.readyMs);
+    const retryMs = await this.#attempt(key, entry, startedMs);
     this.#running -= 1;
     entry.state = "waiting";
     const askedMs =
@@ -167,13 +178,16 @@ export class Queue {
     this.#pump();
   }
 
-  async #attempt(key: string, entry: Entry): Promise<number | undefined> {
+  async #attempt(key: string, entry: Entry, startedMs: number): Promise<number | undefined> {
+    const tookMs = (): number => this.options.clock.nowMs() - startedMs;
     try {
       const outcome = await this.options.reconcile(key);
       entry.backoff = undefined;
+      this.#metrics?.ended(outcome.kind, tookMs());
       return outcome.kind === "again" ? outcome.afterMs : undefined;
     } catch (error) {
       const about = { queue: this.options.name, key, error: describeError(error) };
+      this.#metrics?.ended(error instanceof TerminalError ? "terminal" : "retry", tookMs(), error);
       if (error instanceof TerminalError) {
         entry.backoff = undefined;
         this.options.log.error(about, "waits for its inputs to change");

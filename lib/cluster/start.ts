@@ -3,6 +3,7 @@ import type { KubernetesClient } from "./client";
 import type { Clock } from "./clock";
 import { describeError, isForbidden } from "./errors";
 import type { Logger } from "./logger";
+import type { Metrics } from "./metrics";
 import type { KubernetesObject } from "../api";
 
 const RETRY = { initialDelayMs: 200, maxDelayMs: 3_000 };
@@ -12,11 +13,12 @@ export interface StartContext {
   readonly client: KubernetesClient;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics?: Metrics | undefined;
 }
 
 /** Repeats a start-up step until it works: a process that starts before its API server waits for it. */
 export async function persist<T>(
-  { clock, log }: StartContext,
+  { clock, log, metrics }: StartContext,
   step: string,
   run: () => Promise<T>,
 ): Promise<T> {
@@ -26,6 +28,7 @@ export async function persist<T>(
       return await run();
     } catch (error) {
       const delayMs = backoff.nextMs();
+      metrics?.failed("start", error);
       log.warn(
         { step, error: describeError(error), delayMs },
         "start-up step failed, trying again",

@@ -1,6 +1,7 @@
 import { KubeConfig, Watch } from "@kubernetes/client-node";
 import type { Clock } from "./clock";
 import { METADATA_ONLY } from "./client";
+import { WatchBrokenError } from "./errors";
 
 /** Until the response's head: a watch answers at once or not at all. */
 const CONNECT_TIMEOUT_MS = 30_000;
@@ -82,7 +83,7 @@ export class FreshWatch extends Watch {
       state.isOver = true;
       cancel();
       const short = clock.nowMs() - openedMs < SHORTEST_WATCH_MS;
-      done(error ?? (short ? new Error("the watch was closed at once") : null));
+      done(error ?? (short ? new WatchBrokenError("the watch was closed at once") : null));
     };
     const controller = await super.watch(
       path,
@@ -102,7 +103,7 @@ export class FreshWatch extends Watch {
       if (state.isOver) return;
       const silentMs = clock.nowMs() - heardMs;
       if (silentMs >= limitMs) {
-        finish(new Error(`nothing was heard for ${Math.round(silentMs / 1000)} s`));
+        finish(new WatchBrokenError(`nothing was heard for ${Math.round(silentMs / 1000)} s`));
         controller.abort();
         return;
       }

@@ -9,6 +9,7 @@ import {
 } from "../domain/certificates";
 import type { Clock } from "./clock";
 import type { Logger } from "./logger";
+import type { Metrics } from "./metrics";
 
 /** Longer than kube-apiserver keeps an idle connection (90 s), so that it never reuses one that was just closed. */
 const KEEP_ALIVE_TIMEOUT_MS = 95_000;
@@ -26,6 +27,7 @@ export interface ServingFiles {
 export interface WebhookServerContext {
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics?: Metrics | undefined;
   readonly files: ServingFiles;
 }
 
@@ -73,8 +75,10 @@ function textOf(given: unknown): string {
 function follow(
   server: https.Server,
   given: SecureContextOptions,
-  { clock, log, files }: WebhookServerContext,
+  { clock, log, metrics, files }: WebhookServerContext,
 ): void {
+  const first = parseCertificates(textOf(given.cert));
+  if (first.kind !== "malformed") metrics?.servingCertificate(first.certificates[0]);
   let served = textOf(given.cert) + textOf(given.key);
   let cancel = (): void => undefined;
   const lookLater = (): void => {
@@ -85,6 +89,7 @@ function follow(
     if (pair !== undefined && pair.cert + pair.key !== served) {
       served = pair.cert + pair.key;
       server.setSecureContext({ ...given, cert: pair.cert, key: pair.key });
+      metrics?.servingCertificate(pair.certificate);
       log.info(nameOf(pair.certificate), "another serving certificate");
     }
     if (server.listening) lookLater();

@@ -1,7 +1,7 @@
 import { PeprMutateRequest, type Capability } from "pepr";
 import { podsCapability, Routes } from "../../capabilities/pods";
 import type { Service } from "../../capabilities/pods/decide";
-import { AdmissionNotes, mendResponse, type Clock } from "../../lib/cluster";
+import { AdmissionNotes, mendResponse, silentLogger, type Clock } from "../../lib/cluster";
 import type { AdmissionResponse } from "../../lib/cluster/admission";
 import type { ConfigMap } from "../../lib/domain/route-config";
 import type { Pod } from "../../lib/domain/routed-pods";
@@ -74,7 +74,7 @@ function setUp() {
   const caches = { configMaps: () => configMaps, services: () => services };
   const routes = new Routes({ caches, clock, waitMs: 1_000 });
   const notes = new AdmissionNotes();
-  const capability = podsCapability({ routes, notes });
+  const capability = podsCapability({ routes, notes, log: silentLogger });
   routes.start();
   return { capability, clock, configMaps, services, notes };
 }

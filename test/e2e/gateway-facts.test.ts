@@ -4,6 +4,7 @@ import { GatewayReconciler } from "../../capabilities/exposure/gateways/reconcil
 import { customResourceDefinitions, type HostedAPIServer } from "../../lib/api";
 import {
   Connection,
+  createEventRecorder,
   createQueue,
   installDefinitions,
   KubernetesClient,
@@ -81,13 +82,14 @@ describeDataPlane("what HostedAPIServers are told of their InternalGateway", () 
       Object.values(watchCaches).map(({ synced }: { synced: Promise<void> }) => synced),
     );
     const caches = openExposureCaches(context, watchCaches);
+    const events = createEventRecorder(context);
     queue = createQueue({
       name: "gateways",
       clock,
       log: silentLogger,
       reconcile: (name) => reconciler.reconcile(name),
     });
-    reconciler = new GatewayReconciler({ ...context, caches }, (name) => {
+    reconciler = new GatewayReconciler({ ...context, caches, events }, (name) => {
       queue.add(name);
     });
     reconciler.facts.onChange((name) => {

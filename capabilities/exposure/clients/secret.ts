@@ -4,10 +4,12 @@ import {
   isForbidden,
   isInvalid,
   isNotFound,
+  tellChange,
   type Cache,
   type CacheContext,
   type EventRecorder,
 } from "../../../lib/cluster";
+import { keyOf } from "../../../lib/domain/keys";
 import { ANNOTATION_CONTESTED, FIELD_MANAGERS } from "../../../lib/domain/names";
 import type { KubeconfigSecret, KubeconfigTarget } from "../resources/kubeconfig";
 import {
@@ -176,13 +178,21 @@ export class SecretKeeper {
       plan.kind === "write"
         ? { metadata: { resourceVersion }, data: plan.data }
         : { metadata: { resourceVersion, annotations: { [ANNOTATION_CONTESTED]: "true" } } };
-    const about = { secret: `${namespace}/${name}`, server: target.server };
     try {
       const answer = await this.context.client.patch<KubeconfigSecret>(ref, patch, {
         type: "merge",
         fieldManager,
       });
-      this.context.log.info(about, plan.kind === "write" ? "kubeconfigs written" : "contested");
+      const decision = {
+        capability: "exposure",
+        key: keyOf(server),
+        action: plan.kind === "write" ? "patch" : "contest",
+        reason: plan.kind === "write" ? "LedElsewhere" : "Contested",
+      };
+      tellChange(this.context, decision, {
+        object: `Secret ${namespace}/${name}`,
+        server: target.server,
+      });
       if (plan.kind === "contest") this.#tellContested(goal);
       return { kind: "written", secret: answer };
     } catch (error) {

@@ -2,7 +2,9 @@ import {
   isNotFound,
   refOf,
   setFinalizer,
+  tellChange,
   type CacheContext,
+  type DecisionContext,
   type ServiceObject,
 } from "../../../lib/cluster";
 import { keyOf } from "../../../lib/domain/keys";
@@ -13,7 +15,7 @@ import type { ObservedGateway } from "./observed";
 import type { GatewayAction } from "./plan";
 
 /** What writes go through, and who is told of them. */
-export interface ExecuteContext extends Pick<CacheContext, "client" | "log"> {
+export interface ExecuteContext extends DecisionContext, Pick<CacheContext, "client"> {
   readonly observer: GatewayObserver;
 }
 
@@ -36,11 +38,10 @@ async function setOwnFinalizer(
 }
 
 async function patchService(
-  { client, log, observer }: ExecuteContext,
+  { client, observer, ...context }: ExecuteContext,
   { gateway }: ObservedGateway,
   { service, patch }: Extract<GatewayAction, { kind: "patch-service" }>,
 ): Promise<void> {
-  log.info({ write: "patch", kind: "Service", name: keyOf(service) }, "write");
   const operations = [
     { op: "test", path: "/metadata/resourceVersion", value: service.metadata.resourceVersion },
     { op: "add", path: "/metadata/labels", value: patch.labels },
@@ -53,6 +54,13 @@ async function patchService(
   const options = { type: "json", fieldManager } as const;
   const written = await client.patch<ServiceObject>(refOf(service), operations, options);
   observer.wrote(keyOf(gateway), service, written);
+  const decision = {
+    capability: "exposure",
+    key: keyOf(gateway),
+    action: "patch",
+    reason: "OutOfLine",
+  };
+  tellChange(context, decision, { object: `Service ${keyOf(service)}` });
 }
 
 /**
@@ -77,7 +85,7 @@ export async function executeAction(
     case "create":
     case "update":
     case "delete": {
-      const written = await executeWrite(context, action);
+      const written = await executeWrite(context, keyOf(gateway), action);
       context.observer.wrote(keyOf(gateway), action.object, written);
     }
   }

@@ -1,6 +1,14 @@
 import { equals } from "ramda";
 import type { HostedAPIServer } from "../../../lib/api";
-import { applyStatus, describeError, type Outcome } from "../../../lib/cluster";
+import {
+  applyStatus,
+  describeError,
+  tellConditions,
+  tellKeep,
+  type EventRecorder,
+  type Outcome,
+} from "../../../lib/cluster";
+import { findCondition } from "../../../lib/domain/conditions";
 import { keyOf } from "../../../lib/domain/keys";
 import { FIELD_MANAGERS } from "../../../lib/domain/names";
 import { executeAction } from "./execute";
@@ -13,6 +21,11 @@ import { isRefusal } from "./refusals";
 const done: Outcome = { kind: "done" };
 /** A plan is made again after its writes: the route secret comes before the EnvoyFilter that holds it. */
 const MAX_ROUNDS = 3;
+
+/** What is observed, and what users are told by. */
+export interface GatewayReconcilerContext extends GatewayContext {
+  readonly events: EventRecorder;
+}
 
 /**
  * Brings InternalGateways in line: all that their HostedAPIServers share, addresses and conditions. It listens to all
@@ -29,7 +42,7 @@ export class GatewayReconciler {
 
   /** @param enqueue Told the key of an InternalGateway that something changed for. */
   constructor(
-    private readonly context: GatewayContext,
+    private readonly context: GatewayReconcilerContext,
     private readonly enqueue: (key: string) => void,
   ) {
     this.#observer = new GatewayObserver(context, enqueue);
@@ -93,10 +106,10 @@ export class GatewayReconciler {
   }
 
   async #execute(observed: ObservedGateway): Promise<void> {
-    const { client, log } = this.context;
+    const { client, log, metrics } = this.context;
     try {
       for (const action of planGateway(observed).actions) {
-        await executeAction({ client, log, observer: this.#observer }, observed, action);
+        await executeAction({ client, log, metrics, observer: this.#observer }, observed, action);
       }
     } catch (error) {
       if (isRefusal(error)) await this.#report({ ...observed, refusal: describeError(error) });
@@ -117,7 +130,12 @@ export class GatewayReconciler {
       object: gateway,
     };
     const written = await applyStatus(target, status);
-    if (written !== gateway) this.#observer.wrote(key, gateway, written);
+    const { reason = "Unknown" } = findCondition(status.conditions, "Programmed") ?? {};
+    tellKeep(this.context, { capability: "exposure", key, reason });
+    if (written === gateway) return;
+    this.#observer.wrote(key, gateway, written);
+    const reported = { capability: "exposure", object: gateway, after: status.conditions ?? [] };
+    tellConditions(this.context, reported, ["Accepted", "Programmed"]);
   }
 
   #forget(key: string): void {

@@ -64,7 +64,10 @@ export class RouteSecrets {
    */
   async create(gateway: InternalGateway): Promise<void> {
     const object = routeSecretOf(gateway, randomBytes(VALUE_BYTES).toString("hex"));
-    const secret = await executeWrite(this.context, { kind: "create", object });
+    const secret = await executeWrite(this.context, keyOf(gateway), {
+      kind: "create",
+      object,
+    });
     if (secret !== undefined) this.#note(secret);
   }
 

@@ -9,6 +9,8 @@ import {
   isInvalid,
   isNotFound,
   setFinalizer,
+  tellConditions,
+  tellKeep,
   type CacheContext,
   type EventRecorder,
   type Outcome,
@@ -198,7 +200,8 @@ export class ServerReconciler {
   async #act(server: HostedAPIServer, plan: ServerPlan): Promise<HostedAPIServer> {
     let current = server;
     if (plan.finalizer === "add") current = await this.#setFinalizer(current, true);
-    for (const write of plan.writes) await this.#write(write);
+    const key = keyOf(server);
+    for (const write of plan.writes) await this.#write(key, write);
     if (plan.finalizer === "remove") current = await this.#setFinalizer(current, false);
     return current;
   }
@@ -210,8 +213,8 @@ export class ServerReconciler {
     return written;
   }
 
-  async #write(write: Write): Promise<void> {
-    const written = await executeWrite(this.context, write);
+  async #write(key: string, write: Write): Promise<void> {
+    const written = await executeWrite(this.context, key, write);
     const { object } = write;
     if (object.kind !== "ConfigMap") this.context.own.wrote(object, written);
     else if (written === undefined) this.#routes.removed(object as ConfigMap);
@@ -277,14 +280,30 @@ export class ServerReconciler {
       { client, fieldManager, object: server },
       { loadBalancing: status.loadBalancing, conditions },
     );
-    if (written !== server) this.#servers.wrote(written);
+    const { reason } = findCondition(conditions, "Programmed") ?? {};
+    if (reason !== undefined) {
+      tellKeep(this.context, { capability: "exposure", key: keyOf(server), reason });
+    }
+    if (written === server) return;
+    this.#servers.wrote(written);
+    tellConditions(this.context, { capability: "exposure", object: server, after: conditions }, [
+      "Programmed",
+      "ClientsRouted",
+    ]);
+    this.#tellMode(server, status.loadBalancing);
+  }
+
+  #tellMode(server: HostedAPIServer, mode: ExposureStatus["loadBalancing"]): void {
+    if (mode === undefined || mode === server.status?.loadBalancing) return;
+    const balanced = mode === "L7" ? "requests are balanced" : "connections are balanced";
+    this.context.events.event(server, {
+      type: "Normal",
+      reason: "LoadBalancingChanged",
+      message: `Served in ${mode} now: ${balanced}.`,
+    });
   }
 
   async #report(server: HostedAPIServer, reason: string, message: string): Promise<void> {
-    const current = findCondition(server.status?.conditions, "Programmed");
-    if (current?.reason !== reason) {
-      this.context.events.event(server, { type: "Warning", reason, message });
-    }
     await this.#writeStatus(server, {
       loadBalancing: server.status?.loadBalancing,
       conditions: [programmed("False", reason, message)],
@@ -303,7 +322,7 @@ export class ServerReconciler {
       ...destinationRules,
       ...networkPolicies,
     ]);
-    for (const write of writes) await this.#write(write);
+    for (const write of writes) await this.#write(key, write);
     const { namespace, name } = splitKey(key);
     const current = this.#routes.get(ROUTE_CONFIG_MAP, namespace);
     const found = this.context.caches.namespaces.get(namespace);
@@ -317,7 +336,7 @@ export class ServerReconciler {
       current,
       published: undefined,
     });
-    if (route !== undefined) await this.#write(route);
+    if (route !== undefined) await this.#write(key, route);
     return done;
   }
 }
