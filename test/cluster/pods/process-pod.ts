@@ -6,7 +6,13 @@ import { type Container, startContainer } from "../container";
 import type { Network, PodPlace } from "../network";
 import { createRest, type Rest } from "../rest";
 import { environmentOf } from "./environment";
-import { type ContainerSpec, MissingSourceError, type Pod, type PodSources, type ProbeSpec } from "./pod";
+import {
+  type ContainerSpec,
+  MissingSourceError,
+  type Pod,
+  type PodSources,
+  type ProbeSpec,
+} from "./pod";
 import { keepProbing } from "./probe";
 import { containerStatus, podStatus, type ContainerState } from "./status";
 import { Tokens } from "./tokens";
@@ -240,7 +246,11 @@ export class ProcessPod {
     for (const volume of this.pod.spec.volumes ?? []) {
       const files = volumeFiles({ pod: this.pod, volume, podIP: place.address, sources });
       const text = JSON.stringify(
-        Object.entries(files).map(([path, { content, mode }]) => [path, mode, content.toString("base64")]),
+        Object.entries(files).map(([path, { content, mode }]) => [
+          path,
+          mode,
+          content.toString("base64"),
+        ]),
       );
       if (this.#written.get(volume.name) === text) continue;
       const folder = join(this.#folder, "volumes", volume.name);

@@ -25,7 +25,9 @@ export class Tokens {
 
   /** Asks for what is missing or nearly over; what can't be had is asked for the next time. */
   async refresh(): Promise<void> {
-    const sources = (this.pod.spec.volumes ?? []).flatMap(({ projected }) => projected?.sources ?? []);
+    const sources = (this.pod.spec.volumes ?? []).flatMap(
+      ({ projected }) => projected?.sources ?? [],
+    );
     for (const { serviceAccountToken } of sources) {
       if (serviceAccountToken === undefined) continue;
       const { audience = "", expirationSeconds = DEFAULT_SECONDS } = serviceAccountToken;

@@ -62,7 +62,8 @@ function filesOf(sources: PodSources, selection: Selection): VolumeFiles {
     items ?? Object.keys(contents).map((key) => ({ key, path: key }));
   const files = wanted.flatMap(({ key, path, mode: ownMode }) => {
     const content = contents[key];
-    if (content !== undefined) return [[path, { content, mode: ownMode ?? mode, owner: "root" }] as const];
+    if (content !== undefined)
+      return [[path, { content, mode: ownMode ?? mode, owner: "root" }] as const];
     if (optional === true) return [];
     throw new MissingSourceError(`${kind} "${name}" references non-existent key: ${key}`);
   });
