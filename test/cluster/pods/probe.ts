@@ -37,13 +37,14 @@ export interface ProbeRequest {
 export async function keepProbing(request: ProbeRequest): Promise<void> {
   const { spec, ask, onVerdict, signal } = request;
   const ms = (seconds: number) => seconds * 1_000;
+  const isOver = () => signal.aborted;
   const pause = async (seconds: number) =>
     sleep(ms(seconds), undefined, { signal, ref: false }).catch(() => undefined);
   let state = unprobed;
   await pause(spec.initialDelaySeconds ?? 0);
-  while (!signal.aborted) {
+  while (!isOver()) {
     const isWell = await ask(ms(spec.timeoutSeconds ?? 1));
-    if (signal.aborted) return;
+    if (isOver()) return;
     const next = countProbe(state, isWell ? "success" : "failure", spec);
     if (next.verdict !== state.verdict && next.verdict !== "unknown") onVerdict(next.verdict);
     state = next;

@@ -35,7 +35,6 @@ export async function startProcessKubelet(request: ProcessKubeletRequest): Promi
   const { rest, namespace, zones, signal } = request;
   const nodes = new Set(zones.map(nodeName));
   await Promise.all(zones.map(async (zone) => ensureNode(rest, zone)));
-  await Promise.all([...nodes].map(async (name) => beat(rest, name)));
   void keepBeating(rest, [...nodes], signal);
   const running = new Map<string, ProcessPod>();
   const ended: ProcessPod[] = [];
@@ -90,8 +89,8 @@ async function keepBeating(
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
+    await Promise.all(nodes.map(async (name) => beat(rest, name)));
     await sleep(HEARTBEAT_MS, undefined, { ref: false });
-    if (!signal.aborted) await Promise.all(nodes.map(async (name) => beat(rest, name)));
   }
 }
 

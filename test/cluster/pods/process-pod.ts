@@ -47,6 +47,7 @@ export interface PodGround {
 }
 
 const RETRY_MS = 300;
+const POLL_MS = 50;
 const FIRST_RESTART_MS = 500;
 const LONGEST_RESTART_MS = 10_000;
 const DEFAULT_GRACE_SECONDS = 30;
@@ -67,6 +68,7 @@ export class ProcessPod {
   #ending: Promise<void> | undefined;
   /** What was written into each volume. */
   readonly #written = new Map<string, string>();
+  #failure = "";
   #isDirty = false;
   #writing: Promise<void> | undefined;
 
@@ -83,7 +85,9 @@ export class ProcessPod {
     this.#spec = container;
     this.#folder = join(ground.directory, this.name);
     this.#tokens = new Tokens(ground.rest, pod);
-    this.done = this.#live();
+    this.done = this.#live().catch((error: unknown) => {
+      this.#failure = `this kubelet failed: ${String(error)}\n`;
+    });
   }
 
   /** The Deployment's container that it is: its name in the Pod. */
@@ -105,12 +109,7 @@ export class ProcessPod {
   }
   /** What its container has written, over all its runs. */
   log(): string {
-    return this.#container?.log() ?? "";
-  }
-
-  /** The exit code of the run that is under way, once it has ended. */
-  async exitCode(): Promise<number | null | undefined> {
-    return this.#container?.ended;
+    return (this.#container?.log() ?? "") + this.#failure;
   }
 
   /** Sends a signal to the program, as somebody on the node might. */
@@ -121,7 +120,10 @@ export class ProcessPod {
 
   /** The Pod is deleted: its container is told to end, and killed when its time is up. */
   terminate(graceMs: number): void {
-    if (this.#ending !== undefined) return;
+    if (this.#ending !== undefined) {
+      if (graceMs === 0) this.kill("SIGKILL");
+      return;
+    }
     const container = this.#container;
     this.#ending =
       container === undefined ? Promise.resolve() : this.#endContainer(container, graceMs);
@@ -135,7 +137,7 @@ export class ProcessPod {
     await this.done;
   }
 
-  get #isOver(): boolean {
+  #isOver(): boolean {
     return this.#ending !== undefined || this.#over.signal.aborted;
   }
 
@@ -146,11 +148,11 @@ export class ProcessPod {
     this.#place = place;
     onAddress(place.address, nodeName);
     this.#publish();
-    while (!this.#isOver) {
+    while (!this.#isOver()) {
       const environment = await this.#prepare(place);
-      if (environment === undefined) break;
+      if (environment === undefined || this.#isOver()) break;
       await this.#run(place, environment);
-      if (this.#isOver) break;
+      if (this.#isOver()) break;
       const pauseMs = Math.min(FIRST_RESTART_MS * 2 ** this.#restarts, LONGEST_RESTART_MS);
       this.#restarts += 1;
       await this.#pause(pauseMs);
@@ -164,12 +166,12 @@ export class ProcessPod {
 
   async #pause(ms: number): Promise<void> {
     const until = Date.now() + ms;
-    while (Date.now() < until && !this.#isOver) await sleep(50, undefined, { ref: false });
+    while (Date.now() < until && !this.#isOver()) await sleep(POLL_MS, undefined, { ref: false });
   }
 
   /** Waits until all that the container mounts and reads is there. */
   async #prepare(place: PodPlace): Promise<Readonly<Record<string, string>> | undefined> {
-    while (!this.#isOver) {
+    while (!this.#isOver()) {
       try {
         await this.#tokens.refresh();
         await this.#writeVolumes(place);
@@ -291,7 +293,10 @@ export class ProcessPod {
       setReady(readinessProbe === undefined);
       if (readinessProbe !== undefined) probe(readinessProbe, setReady, signal);
       if (livenessProbe !== undefined) {
-        probe(livenessProbe, (isWell) => (isWell ? undefined : fail()), signal);
+        const onVerdict = (isWell: boolean): void => {
+          if (!isWell) fail();
+        };
+        probe(livenessProbe, onVerdict, signal);
       }
     };
     if (startupProbe === undefined) {
@@ -331,6 +336,8 @@ export class ProcessPod {
     };
     const preStopMs = (this.#spec.lifecycle?.preStop?.sleep?.seconds ?? 0) * 1_000;
     if (preStopMs > 0) await within(Math.min(preStopMs, graceMs));
+    // It may be about to start.
+    while (container.isRunning() && container.programId() === undefined) await sleep(POLL_MS);
     signalProgram(container, "SIGTERM");
     await within(deadlineMs - Date.now());
     signalProgram(container, "SIGKILL");
