@@ -31,6 +31,7 @@ import {
   createEventRecorder,
   installDefinitions,
   KubernetesClient,
+  Liveness,
   mendResponse,
   openCache,
   openHostedAPIServers,
@@ -65,6 +66,7 @@ const clock = systemClock;
 const log = Log;
 const notes = new AdmissionNotes();
 const watches = new WatchList(clock);
+const liveness = new Liveness({ clock, log, watches, graceMs: settings.watchGraceMs });
 const metrics = new PrometheusMetrics({ clock, version: packageJson.version, watches });
 const timer = new AdmissionTimer(
   () => performance.now(),
@@ -191,9 +193,13 @@ async function startControllers(
 async function start(): Promise<void> {
   metrics.observeProcess();
   addToPage(metricsCollector, metrics);
-  const serving = { clock, log, metrics, files: servingFilesFrom(process.env) };
+  const serving = { clock, log, metrics, files: servingFilesFrom(process.env), liveness };
   prepareWebhookServer(serving);
-  const client = new KubernetesClient(connectFromEnvironment());
+  const client = new KubernetesClient(
+    connectFromEnvironment(() => {
+      liveness.noteAnswer();
+    }),
+  );
   const cluster = { client, clock, log, watches, metrics };
   context = cluster;
   await persist(cluster, "install CustomResourceDefinitions", () =>

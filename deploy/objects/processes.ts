@@ -30,8 +30,8 @@ const GRACE_SECONDS = 45;
 /** A process waits for the API server and for the first certificate, which a kubelet brings within two minutes. */
 const STARTUP = { periodSeconds: 2, failureThreshold: 150 };
 
-function probe(timing: Template): Template {
-  return { httpGet: { path: "/healthz", port: PORT_NAME, scheme: "HTTPS" }, ...timing };
+function probe(path: "/healthz" | "/livez", timing: Template): Template {
+  return { httpGet: { path, port: PORT_NAME, scheme: "HTTPS" }, ...timing };
 }
 
 /** Empty: all. */
@@ -59,10 +59,10 @@ function container(process: ProcessNames, module: PackedModule): Template {
     envFrom: [{ configMapRef: { name: SETTINGS_CONFIG_MAP, optional: true } }],
     ports: [{ name: PORT_NAME, containerPort: PORT, protocol: "TCP" }],
     resources: value(`${mode}.resources`),
-    startupProbe: probe({ ...STARTUP, timeoutSeconds: 2 }),
-    readinessProbe: probe({ periodSeconds: 5, failureThreshold: 2, timeoutSeconds: 3 }),
-    // Later than the readiness probe's: a replica that is merely slow is left alone first.
-    livenessProbe: probe({ periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5 }),
+    startupProbe: probe("/healthz", { ...STARTUP, timeoutSeconds: 2 }),
+    readinessProbe: probe("/healthz", { periodSeconds: 5, failureThreshold: 2, timeoutSeconds: 3 }),
+    // Later than the readiness probe's: a replica that is merely slow is left alone first. It notices dead watches too.
+    livenessProbe: probe("/livez", { periodSeconds: 10, failureThreshold: 4, timeoutSeconds: 5 }),
     lifecycle: { preStop: { sleep: { seconds: PRE_STOP_SECONDS } } },
     securityContext: {
       allowPrivilegeEscalation: false,

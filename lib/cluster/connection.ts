@@ -41,8 +41,14 @@ export class Connection {
   #agent: http.Agent | undefined;
   #agentKey = "";
 
-  /** @param config The kubeconfig to use; its current context counts. */
-  constructor(readonly config: KubeConfig) {}
+  /**
+   * @param config The kubeconfig to use; its current context counts.
+   * @param onAnswer Told whenever the server answers, a refusal included.
+   */
+  constructor(
+    readonly config: KubeConfig,
+    private readonly onAnswer: () => void = () => undefined,
+  ) {}
 
   /**
    * Sends a request.
@@ -51,6 +57,7 @@ export class Connection {
    */
   async send<T>(request: Request): Promise<T> {
     const response = await this.#exchange(request);
+    this.onAnswer();
     if (response.status >= 200 && response.status < 300) {
       return parseJson(response, request) as T;
     }
@@ -113,12 +120,13 @@ export class Connection {
 
 /**
  * The connection that the environment asks for: `KUBECONFIG`, else `~/.kube/config`, else the Pod's ServiceAccount.
+ * @param onAnswer Told whenever the server answers.
  * @throws Error when there is none.
  */
-export function connectFromEnvironment(): Connection {
+export function connectFromEnvironment(onAnswer?: () => void): Connection {
   const config = new KubeConfig();
   config.loadFromDefault();
-  return new Connection(config);
+  return new Connection(config, onAnswer);
 }
 
 function requestUrl(server: string, request: Request): URL {

@@ -26,6 +26,7 @@ export {
 } from "./errors";
 export { createEventRecorder, type EventRecorder, type EventText } from "./events";
 export { installDefinitions } from "./install";
+export { Liveness } from "./liveness";
 export { silentLogger, type Logger } from "./logger";
 export { addToPage, PrometheusMetrics, type MetricObjects } from "./prometheus";
 export type { CountedDecision, Metrics, QueueMetrics, ReconcileResult, Validity } from "./metrics";

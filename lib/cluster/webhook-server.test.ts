@@ -7,6 +7,7 @@ import type { TLSSocket } from "node:tls";
 import { createCA, issue, type KeyPair } from "../../test/cluster";
 import type { Clock } from "./clock";
 import { silentLogger } from "./logger";
+import type { LivenessVerdict } from "./liveness";
 import { prepareWebhookServer, servingFilesFrom, untilServable } from "./webhook-server";
 
 /** A clock whose time passes when the test says so. */
@@ -42,6 +43,7 @@ let ca: KeyPair;
 let generation = 0;
 let clock: HandClock;
 let server: https.Server | undefined;
+let verdict: LivenessVerdict;
 
 /** What a kubelet does: a new folder, and a link that is moved to it. */
 function mount(files: Readonly<Record<string, string>>): void {
@@ -68,7 +70,8 @@ async function leaf(commonName: string): Promise<KeyPair> {
 
 async function serve(pair: KeyPair): Promise<https.Server> {
   mount(filesOf(pair));
-  prepareWebhookServer({ clock, log: silentLogger, files: files() });
+  const liveness = { check: () => verdict };
+  prepareWebhookServer({ clock, log: silentLogger, files: files(), liveness });
   const options = {
     cert: Buffer.from(pair.certificatePem),
     key: Buffer.from(pair.privateKeyPem),
@@ -79,6 +82,24 @@ async function serve(pair: KeyPair): Promise<https.Server> {
   server = started;
   await new Promise<void>((resolve) => started.listen(0, resolve));
   return started;
+}
+
+/** The status of an answer, and its text. */
+async function read(path: string): Promise<string> {
+  const { port } = server?.address() as AddressInfo;
+  return new Promise((resolve, reject) => {
+    const request = https.get(
+      { host: "localhost", port, path, ca: ca.certificatePem },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("end", () => {
+          resolve(`${response.statusCode ?? 0} ${Buffer.concat(chunks).toString("utf8")}`);
+        });
+      },
+    );
+    request.on("error", reject);
+  });
 }
 
 /** The common name of what is served to a request, on a connection of its own unless an agent is given. */
@@ -106,6 +127,7 @@ beforeAll(async () => {
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "fairlead-serving-"));
   clock = new HandClock();
+  verdict = { kind: "alive" };
 });
 
 afterEach(async () => {
@@ -131,6 +153,14 @@ describe("the webhook's server", () => {
     await clock.pass();
     expect([await ask(), await ask(agent)]).toEqual(["second", "first"]);
     agent.destroy();
+  });
+
+  it("answers whether the process is of use, and leaves the rest to Pepr", async () => {
+    await serve(await leaf("first"));
+    expect(await read("/livez")).toBe('200 {"kind":"alive"}');
+    verdict = { kind: "dead", watches: ["Service"] };
+    expect(await read("/livez")).toBe('503 {"kind":"dead","watches":["Service"]}');
+    expect(await read("/healthz")).toBe("200 OK");
   });
 
   it("goes on with what it has while the files cannot be served", async () => {

@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import https from "node:https";
 import type { SecureContextOptions } from "node:tls";
 import {
@@ -8,6 +9,7 @@ import {
   type Certificate,
 } from "../domain/certificates";
 import type { Clock } from "./clock";
+import type { Liveness } from "./liveness";
 import type { Logger } from "./logger";
 import type { Metrics } from "./metrics";
 
@@ -29,6 +31,8 @@ export interface WebhookServerContext {
   readonly log: Logger;
   readonly metrics?: Metrics | undefined;
   readonly files: ServingFiles;
+  /** What `/livez` is answered by. */
+  readonly liveness: Pick<Liveness, "check">;
 }
 
 interface ServingPair {
@@ -100,15 +104,37 @@ function follow(
   });
 }
 
+type Listener = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** Answers the kubelet's question whether the process is of use; Pepr's own `/healthz` says only that it serves. */
+function withLiveness(listener: Listener, liveness: WebhookServerContext["liveness"]): Listener {
+  return (request, response) => {
+    if (request.url !== "/livez") {
+      listener(request, response);
+      return;
+    }
+    const verdict = liveness.check();
+    response.statusCode = verdict.kind === "alive" ? 200 : 503;
+    response.end(JSON.stringify(verdict));
+  };
+}
+
 /**
  * Pepr makes its HTTPS server with Node's keep-alive of 5 s and reads its certificate once, and offers no setting for
- * either. Called once, before Pepr starts: from then on, connections are kept long enough, and a renewed certificate is
- * served without a restart.
+ * either. Called once, before Pepr starts: from then on, connections are kept long enough, a renewed certificate is
+ * served without a restart, and `/livez` is answered.
  */
 export function prepareWebhookServer(context: WebhookServerContext): void {
   const createServer = https.createServer.bind(https);
   https.createServer = ((...args: Parameters<typeof https.createServer>) => {
-    const server = createServer(...args);
+    const [given, listener] = args as readonly unknown[];
+    const isPeprs = typeof listener === "function";
+    const server = isPeprs
+      ? createServer(
+          given as https.ServerOptions,
+          withLiveness(listener as Listener, context.liveness),
+        )
+      : createServer(...args);
     server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
     server.headersTimeout = HEADERS_TIMEOUT_MS;
     const [options] = args;
@@ -118,7 +144,11 @@ export function prepareWebhookServer(context: WebhookServerContext): void {
 }
 
 /** Waits until the files hold something that can be served: without it, Pepr's server would end the process. */
-export async function untilServable({ clock, log, files }: WebhookServerContext): Promise<void> {
+export async function untilServable({
+  clock,
+  log,
+  files,
+}: Omit<WebhookServerContext, "liveness">): Promise<void> {
   while ((await readPair(files)) === undefined) {
     log.warn({ path: files.certificatePath }, "no serving certificate yet");
     await new Promise<void>((resolve) => clock.after(POLL_MS, resolve));

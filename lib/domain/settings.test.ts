@@ -9,6 +9,7 @@ describe("settings", () => {
       versionSettleMs: 600_000,
       versionIntervalMs: 60_000,
       resyncMs: 600_000,
+      watchGraceMs: 120_000,
       clusterDomain: "cluster.local",
       webhookValidityMs: 7_776_000_000,
     });

@@ -14,6 +14,8 @@ export interface Settings {
   readonly versionIntervalMs: number;
   /** How often everything is looked at again, from the caches. */
   readonly resyncMs: number;
+  /** How long a watch may be overdue before the process counts as dead. */
+  readonly watchGraceMs: number;
   /** The DNS domain of the cluster's Services, as istiod knows them. */
   readonly clusterDomain: string;
   /** How long a serving certificate that fairlead makes for its webhook is valid. */
@@ -78,6 +80,7 @@ export function parseSettings(env: Environment): Settings {
     versionSettleMs: ms("FAIRLEAD_VERSION_SETTLE_SECONDS", 600),
     versionIntervalMs: ms("FAIRLEAD_VERSION_INTERVAL_SECONDS", 60, 0.1),
     resyncMs: ms("FAIRLEAD_RESYNC_SECONDS", 600, 1),
+    watchGraceMs: ms("FAIRLEAD_WATCH_GRACE_SECONDS", 120),
     clusterDomain: parseDomain(env, "FAIRLEAD_CLUSTER_DOMAIN", "cluster.local"),
     webhookValidityMs: ms("FAIRLEAD_WEBHOOK_VALIDITY_SECONDS", 90 * DAY_SECONDS, 10),
   };

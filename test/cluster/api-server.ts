@@ -29,6 +29,8 @@ export interface ApiServerRequest {
   readonly keys: ClusterKeys;
   readonly files: ClusterFiles;
   readonly watchdog: Watchdog;
+  /** Whether Pods get a ServiceAccount, and its token as a volume. */
+  readonly serviceAccountAdmission: "off" | "on";
   /** Appended, so that they win over the cluster's own. */
   readonly flags: readonly string[];
   /** Asked for by the caller; else a free one is found. */
@@ -119,7 +121,9 @@ function apiServerFlags(request: ApiServerRequest, port: number): string[] {
     "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112",
     "--authorization-mode=RBAC",
     // Without a controller manager no ServiceAccount "default" would ever appear.
-    "--disable-admission-plugins=ServiceAccount",
+    ...(request.serviceAccountAdmission === "on"
+      ? []
+      : ["--disable-admission-plugins=ServiceAccount"]),
     "--allow-privileged=true",
     "--profiling=false",
     "--shutdown-delay-duration=0s",

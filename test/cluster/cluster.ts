@@ -47,6 +47,11 @@ export interface ClusterOptions {
   readonly beside?: EmbeddedCluster | undefined;
   /** "none" (default): no controller acts at all. "run": kube-controller-manager runs too. */
   readonly controllerManager?: "none" | "run" | undefined;
+  /**
+   * "on": the ServiceAccount admission plugin, so Pods get their ServiceAccount's token as a volume. It needs a
+   * controller manager, and refuses Pods until that has made a new namespace's ServiceAccount. Default: off.
+   */
+  readonly serviceAccountAdmission?: "off" | "on" | undefined;
   /** Appended to kube-apiserver's flags; the last one wins. */
   readonly apiServerFlags?: readonly string[] | undefined;
   /** Of kube-apiserver, on 127.0.0.1; default: a free one. */

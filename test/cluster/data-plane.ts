@@ -193,7 +193,7 @@ async function startGround(parts: Parts): Promise<Ground> {
 async function admit({ proxy, outside }: Ground, port: number): Promise<void> {
   const address = `127.0.0.1:${port}`;
   const via = outside.relay.socketPath;
-  await proxy.addRoute({ listen: address, targets: [{ address, via }] });
+  await proxy.setRoute({ listen: address, targets: [{ address, via }] });
 }
 
 async function expose(

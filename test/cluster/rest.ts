@@ -10,6 +10,8 @@ export interface RestRequest {
   readonly url: string;
   readonly caPem?: string;
   readonly client?: KeyPair;
+  /** "none": any certificate will do, as for a kubelet's probes. */
+  readonly verification?: "none";
   /** The name that the server's certificate is verified for; default: the URL's host. */
   readonly serverName?: string;
   /** Makes the connection, from inside a network namespace, say. */
@@ -24,6 +26,8 @@ export interface RestCall {
   readonly body?: unknown;
   /** Default application/json. */
   readonly contentType?: string;
+  /** Default 10 s. */
+  readonly timeoutMs?: number;
 }
 
 /** An answer; status 0 when there was none (refused, reset, too late). */
@@ -58,13 +62,13 @@ export class RestError extends Error {
   }
 }
 
-const timeoutMs = 10_000;
+const defaultTimeoutMs = 10_000;
 
 /** Makes the client of a server. */
 export function createRest(request: RestRequest): Rest {
   const call = async (one: RestCall): Promise<RestAnswer> => {
     try {
-      const response = await send(request, one, timeoutMs);
+      const response = await send(request, one, one.timeoutMs ?? defaultTimeoutMs);
       const chunks: Buffer[] = [];
       for await (const chunk of response) chunks.push(chunk as Buffer);
       return {
@@ -147,6 +151,7 @@ async function connect(request: RestRequest, url: URL, isWatch: boolean): Promis
     host: url.hostname,
     ...(request.serverName === undefined ? {} : { servername: request.serverName }),
     ...(request.caPem === undefined ? {} : { ca: request.caPem }),
+    ...(request.verification === "none" ? { rejectUnauthorized: false } : {}),
     ...(request.client === undefined
       ? {}
       : { cert: request.client.certificatePem, key: request.client.privateKeyPem }),

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { mirror } from "./mirror";
 import type { Relay, Route, RouteTarget } from "./relay";
 import type { Rest } from "./rest";
 
@@ -37,8 +37,8 @@ interface Endpoint {
 export interface ServiceProxy {
   /** Tells the zone of a client's address, for hints. */
   readonly setZone: (address: string, zone: string | undefined) => void;
-  /** Routes beside those of Services. */
-  addRoute(route: Route): Promise<void>;
+  /** A route beside those of Services; another one to the same address replaces it. */
+  setRoute(route: Route): Promise<void>;
 }
 
 /**
@@ -108,74 +108,38 @@ export interface ServiceProxyRequest {
   readonly signal: AbortSignal;
 }
 
-const relistMs = 300;
-
 /** Watches Services and EndpointSlices, and keeps the relay's routes like them. */
 export function startServiceProxy(request: ServiceProxyRequest): ServiceProxy {
-  const { relay } = request;
-  const services = new Map<string, Service>();
-  const slices = new Map<string, EndpointSlice>();
+  const { rest, relay, signal } = request;
   const zones = new Map<string, string>();
-  const extra: Route[] = [];
-  const apply = serialize(async () => {
-    const routes = [...extra, ...serviceRoutes([...services.values()], [...slices.values()])];
-    await relay.setRoutes({ routes, zones: Object.fromEntries(zones) });
-  });
+  const extra = new Map<string, Route>();
   const change = () => {
     // An address that cannot be listened to is the relay's log's to tell; the others work.
     apply().catch(() => undefined);
   };
-  void follow(request, "/api/v1/services", { objects: services, change });
-  void follow(request, "/apis/discovery.k8s.io/v1/endpointslices", { objects: slices, change });
+  const services = mirror<Service>({ rest, signal, path: "/api/v1/services", change });
+  const slices = mirror<EndpointSlice>({
+    rest,
+    signal,
+    path: "/apis/discovery.k8s.io/v1/endpointslices",
+    change,
+  });
+  const apply = serialize(async () => {
+    const found = serviceRoutes([...services.values()], [...slices.values()]);
+    const routes = [...found.filter(({ listen }) => !extra.has(listen)), ...extra.values()];
+    await relay.setRoutes({ routes, zones: Object.fromEntries(zones) });
+  });
   return {
     setZone(address, zone) {
       if (zone === undefined) zones.delete(address);
       else zones.set(address, zone);
       change();
     },
-    async addRoute(route) {
-      extra.push(route);
+    async setRoute(route) {
+      extra.set(route.listen, route);
       await apply();
     },
   };
-}
-
-interface Named {
-  readonly metadata: { readonly name: string; readonly namespace: string };
-}
-
-// Lists and watches for as long as the signal lets it; a watch that ends is followed by a list.
-async function follow<T extends Named>(
-  { rest, signal }: ServiceProxyRequest,
-  path: string,
-  sink: { readonly objects: Map<string, T>; readonly change: () => void },
-): Promise<void> {
-  const keyOf = ({ metadata }: T) => `${metadata.namespace}/${metadata.name}`;
-  while (!signal.aborted) {
-    try {
-      const list = await rest.json<{
-        readonly metadata: { readonly resourceVersion: string };
-        readonly items: readonly T[];
-      }>({ path });
-      sink.objects.clear();
-      for (const item of list.items) sink.objects.set(keyOf(item), item);
-      sink.change();
-      const query = `?watch=1&resourceVersion=${list.metadata.resourceVersion}`;
-      await rest.watch(
-        path + query,
-        (event) => {
-          const { type, object } = event as { readonly type: string; readonly object: T };
-          if (type === "ADDED" || type === "MODIFIED") sink.objects.set(keyOf(object), object);
-          else if (type === "DELETED") sink.objects.delete(keyOf(object));
-          sink.change();
-        },
-        signal,
-      );
-    } catch {
-      // The API server is away: asked again below.
-    }
-    await sleep(relistMs, undefined, { ref: false });
-  }
 }
 
 /** Runs work one at a time; calls during a run share the next one. */

@@ -69,6 +69,7 @@ async function startPrograms(options: ClusterOptions, ground: Ground): Promise<E
     files,
     watchdog,
     flags: options.apiServerFlags ?? [],
+    serviceAccountAdmission: options.serviceAccountAdmission ?? "off",
     port: options.port,
     signal,
   });

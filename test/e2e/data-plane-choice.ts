@@ -7,3 +7,6 @@ export const describeDataPlane =
 
 /** Tests that wait for longer than anybody wants to for each change; `FAIRLEAD_LONG=1` runs them. */
 export const describeLong = process.env.FAIRLEAD_LONG === "1" ? describeDataPlane : describe.skip;
+
+/** Tests whose Pods run as processes; another user than one's own can be had by root alone. */
+export const describeProcessNode = process.getuid?.() === 0 ? describeDataPlane : describe.skip;

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { Refusal, type AnyObject, type Api } from "./api";
 
 interface ResourceList {
@@ -51,4 +52,37 @@ export async function inventory(api: Api): Promise<string[]> {
     }
   }
   return lines.sort();
+}
+
+/** Kinds whose objects tell of time, or of what is running: not of what somebody installed. */
+const restless = /\/(leases|events|nodes|endpoints|endpointslices|pods)$/;
+
+/** An object without what the API server, and whoever runs it, says of it. */
+function bare({ metadata, status: _status, ...object }: AnyObject): object {
+  const {
+    resourceVersion: _version,
+    managedFields: _managers,
+    generation: _generation,
+    ...rest
+  } = metadata;
+  return { ...object, metadata: rest };
+}
+
+/**
+ * Every object of every kind that discovery tells of, with all that was declared of it, by `path namespace/name`.
+ * Secrets are told apart by a hash.
+ */
+export async function contents(api: Api): Promise<Readonly<Record<string, string>>> {
+  const found: (readonly [string, string])[] = [];
+  for (const path of await listablePaths(api)) {
+    if (restless.test(path)) continue;
+    for (const object of await listAll(api, path)) {
+      const { namespace = "", name = "" } = object.metadata;
+      const text = JSON.stringify(bare(object));
+      const isSecret = path.endsWith("/secrets");
+      const shown = isSecret ? createHash("sha256").update(text).digest("hex") : text;
+      found.push([`${path} ${namespace}/${name}`, shown]);
+    }
+  }
+  return Object.fromEntries(found.sort());
 }

@@ -8,6 +8,9 @@
 //	{"routes":[...]}            replaces all routes, answers "ok\n" once it listens
 //
 // An order that cannot be carried out is answered with "error: <why>\n".
+//
+// An API server's egress selector speaks HTTP instead: "CONNECT 10.96.3.7:443 HTTP/1.1" and headers,
+// which is the same as a dial.
 package main
 
 import (
@@ -89,6 +92,10 @@ func (r *relay) obey(conn net.Conn) {
 		_ = conn.Close()
 		return
 	}
+	if words := strings.Fields(string(line)); len(words) == 3 && words[0] == "CONNECT" {
+		tunnel(conn, reader, words[1])
+		return
+	}
 	var o order
 	if err := json.Unmarshal(line, &o); err != nil {
 		answer(conn, err)
@@ -104,6 +111,33 @@ func (r *relay) obey(conn net.Conn) {
 		return
 	}
 	if _, err := io.WriteString(conn, "ok\n"); err != nil {
+		abort(other)
+		abort(conn)
+		return
+	}
+	// Nobody sends more before the answer, so the reader holds nothing back.
+	join(conn, other)
+}
+
+// tunnel answers a CONNECT, of which the first line is read already.
+func tunnel(conn net.Conn, reader *bufio.Reader, address string) {
+	for {
+		header, err := reader.ReadString('\n')
+		if err != nil {
+			_ = conn.Close()
+			return
+		}
+		if strings.TrimSpace(header) == "" {
+			break
+		}
+	}
+	other, err := dial(target{Address: address})
+	if err != nil {
+		_, _ = io.WriteString(conn, "HTTP/1.1 502 Bad Gateway\r\n\r\n")
+		_ = conn.Close()
+		return
+	}
+	if _, err := io.WriteString(conn, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
 		abort(other)
 		abort(conn)
 		return

@@ -7,8 +7,8 @@ import {
   readFileSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
-import { startWatchdog, type Watchdog } from "../cluster/watchdog";
+import { join } from "node:path";
+import { startWatchdog, type Watchdog } from "./watchdog";
 
 /** A container as it is run here: node on a root file system that holds nothing but what is mounted. */
 export interface ContainerRequest {
@@ -20,6 +20,10 @@ export interface ContainerRequest {
   readonly userId: number;
   /** Where in the container → what is mounted there, read-only. */
   readonly mounts: Readonly<Record<string, string>>;
+  /** Default: read-only; where it is writable, the working directory is the user's. */
+  readonly root?: "read-only" | "writable";
+  /** A command that runs it in another place, such as a Pod's network namespace. */
+  readonly within?: readonly string[];
 }
 
 /** A container that was started. */
@@ -51,7 +55,7 @@ bind "$NODE_PROGRAM" ${NODE}
 mkdir -p "$ROOT/dev" "$ROOT/proc" "$ROOT/tmp" "$ROOT$WORKING_DIR"
 mount --rbind /dev "$ROOT/dev"
 printf '%s\\n' "$MOUNTS" | while read -r source target; do bind "$source" "$target"; done
-mount -o remount,ro "$ROOT"
+if [ "$ROOT_MODE" = writable ]; then chown "$USER_ID:$USER_ID" "$ROOT$WORKING_DIR"; else mount -o remount,ro "$ROOT"; fi
 exec "$@"
 `;
 
@@ -92,25 +96,26 @@ export function startContainer(request: ContainerRequest): Container {
   mkdirSync(directory, { recursive: true });
   const root = mkdtempSync(join(directory, "root-"));
   const logPath = join(directory, "log");
-  writeFileSync(logPath, "");
+  // Of all its runs: a container that ended is started again.
+  writeFileSync(logPath, "", { flag: "a" });
   const log = createWriteStream(logPath, { flags: "a" });
-  const child = spawn(
-    "unshare",
-    ["--mount", "sh", "-c", script, "sh", ...commandOf(request, root)],
-    {
-      env: {
-        PATH: process.env.PATH,
-        ROOT: root,
-        NODE_PROGRAM: process.execPath,
-        WORKING_DIR: request.workingDir,
-        MOUNTS: Object.entries(mounts)
-          .map(([target, source]) => `${source} ${target}`)
-          .join("\n"),
-      },
-      stdio: ["ignore", "pipe", "pipe"],
-      detached: true,
+  const own = ["unshare", "--mount", "sh", "-c", script, "sh", ...commandOf(request, root)];
+  const [program = "", ...args] = [...(request.within ?? []), ...own];
+  const child = spawn(program, args, {
+    env: {
+      PATH: process.env.PATH,
+      ROOT: root,
+      ROOT_MODE: request.root ?? "read-only",
+      NODE_PROGRAM: process.execPath,
+      WORKING_DIR: request.workingDir,
+      USER_ID: String(request.userId),
+      MOUNTS: Object.entries(mounts)
+        .map(([target, source]) => `${source} ${target}`)
+        .join("\n"),
     },
-  );
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
+  });
   child.stdout.pipe(log, { end: false });
   child.stderr.pipe(log, { end: false });
   const watchdog = startWatchdog(root);
@@ -130,17 +135,4 @@ export function startContainer(request: ContainerRequest): Container {
       await watchdog.close();
     },
   };
-}
-
-/** Writes files into a folder that a container mounts. */
-export function writeMount(
-  folder: string,
-  files: Readonly<Record<string, string | Buffer>>,
-): string {
-  for (const [name, content] of Object.entries(files)) {
-    const path = join(folder, name);
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, content, { mode: 0o644 });
-  }
-  return folder;
 }
