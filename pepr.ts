@@ -30,7 +30,9 @@ import {
   installDefinitions,
   KubernetesClient,
   mendResponse,
+  narrowCache,
   openCache,
+  openScopedCache,
   openHostedAPIServers,
   openWatchCaches,
   persist,
@@ -86,8 +88,8 @@ const routes = new Routes({
   clock,
   waitMs: servicesSettings.admissionWaitMs,
   caches: {
-    configMaps: (options) => openCache(connected(), options),
-    services: (options) => openCache(connected(), options),
+    configMaps: (options) => openScopedCache(connected(), options),
+    services: (options) => openScopedCache(connected(), options),
   },
 });
 const servicesInputs = later<ServicesInputs>();
@@ -179,7 +181,8 @@ async function start(): Promise<void> {
   const serving = { clock, log, files: servingFilesFrom(process.env) };
   prepareWebhookServer(serving);
   const client = new KubernetesClient(connectFromEnvironment());
-  const cluster = { client, clock, log };
+  const { scope } = settings;
+  const cluster = { client, clock, log, ...(scope === undefined ? {} : { scope }) };
   context = cluster;
   await persist(cluster, "install CustomResourceDefinitions", () =>
     installDefinitions({ ...cluster, version: packageJson.version }, customResourceDefinitions),
@@ -188,15 +191,17 @@ async function start(): Promise<void> {
 
   const caches = roles.watch ? openWatchCaches(cluster) : undefined;
   const hostedAPIServers = caches?.hostedAPIServers ?? openHostedAPIServers(cluster);
+  const served = narrowCache(hostedAPIServers, scope?.controlPlanes);
   if (roles.watch) {
     const { webhookValidityMs: validityMs, drainMs, clusterDomain } = settings;
     webhookController({
       ...cluster,
-      hostedAPIServers,
+      hostedAPIServers: served,
+      ...(scope === undefined ? {} : { namespaces: scope.controlPlanes }),
       settings: { validityMs, drainMs, clusterDomain },
     });
   }
-  const inputs = openServicesInputs(cluster, hostedAPIServers);
+  const inputs = openServicesInputs(cluster, served);
   servicesInputs.resolve(inputs);
   if (roles.admission) {
     routes.start();

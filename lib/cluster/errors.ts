@@ -1,12 +1,16 @@
 /** An answer of the API server that is no success. Its message never holds what a Secret holds. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
-  /** @param options `status`: the HTTP status code; `reason`: `Status.reason`; `retryAfterMs`: as the server asked. */
+  /**
+   * @param options `status`: the HTTP status code; `reason`: `Status.reason`; `method`: of the request; `retryAfterMs`: as
+   * the server asked.
+   */
   constructor(
     message: string,
     readonly options: {
       readonly status: number;
       readonly reason: string;
+      readonly method?: string;
       readonly retryAfterMs?: number;
     },
   ) {
@@ -40,4 +44,18 @@ export const isInvalid = (error: unknown): boolean =>
 export function describeError(error: unknown): string {
   if (error instanceof Error) return error.message === "" ? error.name : error.message;
   return typeof error === "string" ? error : "unknown error";
+}
+
+/** Why an object can't be brought in line, as a condition says it. */
+export interface RefusalDescription {
+  readonly reason: "ReadRefused" | "WriteRefused";
+  readonly message: string;
+}
+
+/** Describes what the API server refuses for what it is; undefined where another try may do. */
+export function describeRefusal(error: unknown): RefusalDescription | undefined {
+  if (!isForbidden(error) && !isInvalid(error)) return undefined;
+  const isRead = error instanceof ApiError && error.options.method === "GET";
+  const message = `The API server refuses a ${isRead ? "read" : "write"}: ${describeError(error)}`;
+  return { reason: isRead ? "ReadRefused" : "WriteRefused", message };
 }
