@@ -33,7 +33,9 @@ import {
   KubernetesClient,
   Liveness,
   mendResponse,
+  narrowCache,
   openCache,
+  openScopedCache,
   openHostedAPIServers,
   openWatchCaches,
   persist,
@@ -100,8 +102,8 @@ const routes = new Routes({
   clock,
   waitMs: servicesSettings.admissionWaitMs,
   caches: {
-    configMaps: (options) => openCache(connected(), options),
-    services: (options) => openCache(connected(), options),
+    configMaps: (options) => openScopedCache(connected(), options),
+    services: (options) => openScopedCache(connected(), options),
   },
 });
 const servicesInputs = later<ServicesInputs>();
@@ -200,7 +202,15 @@ async function start(): Promise<void> {
       liveness.noteAnswer();
     }),
   );
-  const cluster = { client, clock, log, watches, metrics };
+  const { scope } = settings;
+  const cluster = {
+    client,
+    clock,
+    log,
+    watches,
+    metrics,
+    ...(scope === undefined ? {} : { scope }),
+  };
   context = cluster;
   await persist(cluster, "install CustomResourceDefinitions", () =>
     installDefinitions({ ...cluster, version: packageJson.version }, customResourceDefinitions),
@@ -209,16 +219,18 @@ async function start(): Promise<void> {
 
   const caches = roles.watch ? openWatchCaches(cluster) : undefined;
   const hostedAPIServers = caches?.hostedAPIServers ?? openHostedAPIServers(cluster);
+  const served = narrowCache(hostedAPIServers, scope?.controlPlanes);
   if (caches !== undefined) {
     metrics.observeObjects(caches);
     const { webhookValidityMs: validityMs, drainMs, clusterDomain } = settings;
     webhookController({
       ...cluster,
-      hostedAPIServers,
+      hostedAPIServers: served,
+      ...(scope === undefined ? {} : { namespaces: scope.controlPlanes }),
       settings: { validityMs, drainMs, clusterDomain },
     });
   }
-  const inputs = openServicesInputs(cluster, hostedAPIServers);
+  const inputs = openServicesInputs(cluster, served);
   servicesInputs.resolve(inputs);
   if (roles.admission) {
     routes.start();

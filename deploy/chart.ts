@@ -1,7 +1,7 @@
 import { stringify } from "yaml";
 import { partsOf, type Build, type Part } from "./objects";
 import { fillIn, toManifest, toTemplate, type Entry, type Template } from "./template";
-import { defaultValues, valuesSchema, valuesYaml } from "./values";
+import { defaultValues, valuesSchema, valuesYaml, type ChartValues } from "./values";
 
 /** What is installed with, in files. */
 export interface Installation {
@@ -52,9 +52,11 @@ const notes = `fairlead runs in Namespace pepr-system. In a minute or two, once 
 Next: an InternalGateway in a gateway namespace, and a HostedAPIServer beside each control plane.
 `;
 
-/** The objects of the plain manifest. */
-export function manifestObjects(request: InstallationRequest): readonly Template[] {
-  const values = defaultValues(request.image);
+/** The objects of an installation; without values, those of the plain manifest. */
+export function manifestObjects(
+  request: InstallationRequest,
+  values: ChartValues = defaultValues(request.image),
+): readonly Template[] {
   return partsOf(request).flatMap(({ entries }) => fillIn(entries, values));
 }
 

@@ -1,5 +1,5 @@
 import { GROUP } from "../lib/api/names";
-import { grants, type Grant, type PolicyRule } from "./objects/rbac";
+import { grants, seldomUsed, type Grant, type PolicyRule } from "./objects/rbac";
 
 function placeOf({ scope }: Grant): string {
   switch (scope) {
@@ -51,6 +51,15 @@ export function rightsPage(): string {
     "Made from `deploy/objects/rbac.ts` by `npx tsx scripts/reference.ts`. What they mean and how they are narrowed further: [rbac.md](../rbac.md).",
     "",
     ...grants.map(sectionOf),
+    "## Seldom used",
+    "",
+    "An end-to-end test takes a tenant through its life and finds every right in the API server's audit log but these, for which that life gives no occasion:",
+    "",
+    ...seldomUsed.map(
+      ({ process, verb, resource, place, why }) =>
+        `- ${process}: ${verb} \`${resource}\`${place === "*" ? "" : ` in \`${place}\``}: ${why}`,
+    ),
+    "",
     "## For users",
     "",
     `ClusterRoles \`fairlead-view\` and \`fairlead-edit\` are part of Kubernetes' \`view\`, \`edit\` and \`admin\`: who views a namespace sees its \`hostedapiservers.${GROUP}\` and \`internalgateways.${GROUP}\`, who edits it writes them. Their status is fairlead's.`,

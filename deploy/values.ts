@@ -139,7 +139,17 @@ export const valuesSchema = Type.Object(
           "In the restricted mode: where HostedAPIServers are.",
         ),
       },
-      strict("What fairlead may do; docs/rbac.md lists it."),
+      {
+        ...strict("What fairlead may do; docs/rbac.md lists it."),
+        // To be restricted to no namespaces can't be told from not being restricted.
+        if: { properties: { restricted: { const: true } } },
+        then: {
+          properties: {
+            gatewayNamespaces: { minItems: 1 },
+            controlPlaneNamespaces: { minItems: 1 },
+          },
+        },
+      },
     ),
     admissionPolicies: Type.Object(
       {

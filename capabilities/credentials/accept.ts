@@ -8,6 +8,7 @@ import { findCondition } from "../../lib/domain/conditions";
 import { isHostAllowed } from "../../lib/domain/hosts";
 import { keyOf } from "../../lib/domain/keys";
 import { decideLoadBalancing, type L7Obstacle } from "../../lib/domain/load-balancing";
+import { findUnlisted, type NamespaceScope, type Unlisted } from "../../lib/domain/namespace-scope";
 import { matchesLabels } from "./label-selector";
 
 /** What an acceptance is decided by: lookups, so that the work does not grow with the cluster. */
@@ -19,6 +20,8 @@ export interface AcceptanceWorld {
   /** HostedAPIServers with this host in their spec. */
   withHost(host: string): readonly HostedAPIServer[];
   inNamespace(namespace: string): readonly HostedAPIServer[];
+  /** In the restricted mode: the namespaces that fairlead works in. */
+  readonly scope?: NamespaceScope | undefined;
 }
 
 /** Why a HostedAPIServer is not accepted, in CamelCase for programs. */
@@ -32,6 +35,7 @@ export type RefusalReason =
   | "HostConflict"
   | "GatewayConflict"
   | "ServiceConflict"
+  | Unlisted["reason"]
   | L7Obstacle;
 
 /** A refusal. */
@@ -49,6 +53,12 @@ export interface Refusal {
 
 /** Whether a HostedAPIServer may use a gateway, and which. */
 export type Acceptance = { readonly accepted: true; readonly gateway: InternalGateway } | Refusal;
+
+/** Why a HostedAPIServer is left alone: what it has can be neither read nor written. */
+export interface Unreachable extends Unlisted {
+  readonly accepted: false;
+  readonly consent: "unreachable";
+}
 
 const refuse = (
   reason: RefusalReason,
@@ -113,8 +123,21 @@ function allowsNamespace(
   return selector !== undefined && labels !== undefined && matchesLabels(selector, labels);
 }
 
+function findUnreachable(
+  hapi: HostedAPIServer,
+  { scope }: AcceptanceWorld,
+): Unreachable | undefined {
+  const attachedTo = hapi.status?.gatewayRef;
+  const unlisted =
+    findUnlisted(scope, hapi.metadata.namespace ?? "", "controlPlanes") ??
+    (attachedTo === undefined ? undefined : findUnlisted(scope, attachedTo.namespace, "gateways"));
+  return unlisted && { accepted: false, consent: "unreachable", ...unlisted };
+}
+
 /** Whether the gateway's owner consents to this HostedAPIServer, by itself: others' claims are not looked at. */
-function decideConsent(hapi: HostedAPIServer, world: AcceptanceWorld): Acceptance {
+function decideConsent(hapi: HostedAPIServer, world: AcceptanceWorld): Acceptance | Unreachable {
+  const unreachable = findUnreachable(hapi, world);
+  if (unreachable !== undefined) return unreachable;
   const found = findGateway(hapi, world);
   if (!found.accepted) return found;
   const { gateway } = found;
@@ -207,6 +230,11 @@ function findObstacle(
   world: AcceptanceWorld,
 ): Refusal | undefined {
   const ref = refOfGateway(gateway);
+  const unlisted = findUnlisted(world.scope, ref.namespace, "gateways");
+  if (unlisted !== undefined) {
+    const message = `InternalGateway ${refText(ref)} is left alone: ${unlisted.message}`;
+    return refuse(unlisted.reason, message, "kept");
+  }
   const attachedTo = hapi.status?.gatewayRef;
   const isNew = attachedTo === undefined || !isSame(attachedTo, ref);
   if (gateway.metadata.deletionTimestamp !== undefined && isNew) {
@@ -229,11 +257,14 @@ function findObstacle(
 }
 
 /**
- * Decides whether a HostedAPIServer may use a gateway: the gateway exists, its owner consents to the namespace and the
+ * Decides whether a HostedAPIServer may use a gateway: fairlead works in its namespace, the gateway exists, its owner consents to the namespace and the
  * hosts, no older claim stands against it, and what it asks for can be. Modifies and throws nothing; the answer does
  * not depend on the order in which anything was created or seen, ages aside.
  */
-export function decideAcceptance(hapi: HostedAPIServer, world: AcceptanceWorld): Acceptance {
+export function decideAcceptance(
+  hapi: HostedAPIServer,
+  world: AcceptanceWorld,
+): Acceptance | Unreachable {
   const consent = decideConsent(hapi, world);
   if (!consent.accepted) return consent;
   const { gateway } = consent;

@@ -1,3 +1,4 @@
+import { equals } from "ramda";
 import type {
   HostedAPIServer,
   InternalGateway,
@@ -7,8 +8,7 @@ import type {
 import {
   createQueue,
   describeError,
-  isForbidden,
-  isInvalid,
+  describeRefusal,
   isNotFound,
   type Cache,
   type Change,
@@ -23,10 +23,17 @@ import {
   type Outcome,
   type Queue,
 } from "../../lib/cluster";
-import { findCondition, stampCondition } from "../../lib/domain/conditions";
+import { findCondition, stampCondition, type DecidedCondition } from "../../lib/domain/conditions";
 import { keyOf, splitKey } from "../../lib/domain/keys";
 import { API_VERSION } from "../../lib/domain/names";
-import { decideAcceptance, refOfGateway, type Acceptance, type AcceptanceWorld } from "./accept";
+import type { NamespaceScope } from "../../lib/domain/namespace-scope";
+import {
+  decideAcceptance,
+  refOfGateway,
+  type Acceptance,
+  type AcceptanceWorld,
+  type Unreachable,
+} from "./accept";
 import { applyAction, deleteSecret, settleAction, writeStatus } from "./execute";
 import { ClaimIndex } from "./index-of-claims";
 import { namesToRead, readSecrets, readSources, wishedNames, type SecretName } from "./observe";
@@ -68,6 +75,8 @@ export interface CredentialsContext {
   readonly events: EventRecorder;
   readonly metrics?: Metrics | undefined;
   readonly settings?: Partial<CredentialsSettings>;
+  /** In the restricted mode: the namespaces to work in. */
+  readonly scope?: NamespaceScope;
   /** Absent: nothing refers to the Secrets but status. */
   readonly references?: CredentialReferences;
   /** Called when a HostedAPIServer has come to rest: for metrics and measurements. */
@@ -83,6 +92,11 @@ export interface CredentialsController {
   /** Starts to work once every cache is in. */
   start(): Promise<void>;
   stop(): void;
+}
+
+interface Converged {
+  readonly plan: SettledPlan;
+  readonly wished: readonly SecretName[];
 }
 
 interface Rest {
@@ -146,6 +160,7 @@ class Credentials implements CredentialsController {
       namespace: (name) => caches.namespaces.get(name),
       withHost: (host) => this.#claims.withHost(host),
       inNamespace: (namespace) => this.#claims.inNamespace(namespace),
+      scope: context.scope,
     };
     this.#listen();
   }
@@ -222,6 +237,9 @@ class Credentials implements CredentialsController {
     if (hapi === undefined) return this.#sweep(key);
     const { clock } = this.context;
     const acceptance = decideAcceptance(hapi, this.#world);
+    if (!acceptance.accepted && acceptance.consent === "unreachable") {
+      return this.#leaveAlone(key, hapi, acceptance);
+    }
     const sources = sourceRefs(hapi).map(sourceKey);
     // From before anything is read on: a change in the meantime is another run.
     this.#watches.set(key, new Set([...sources, ...this.#watches.watchedBy(key)]));
@@ -230,7 +248,7 @@ class Credentials implements CredentialsController {
     const isDue = rest?.nextAtMs !== undefined && clock.nowMs() >= rest.nextAtMs;
     if (rest === undefined || rest.versions !== versions || isDue) {
       this.#rest.delete(key);
-      const { plan, wished } = await this.#converge(hapi, acceptance);
+      const { plan, wished } = await this.#tryToConverge(hapi, acceptance);
       this.#watches.set(key, new Set([...sources, ...this.#unmarked(key, wished)]));
       this.#rest.set(key, { versions, nextAtMs: plan.nextAtMs });
       this.context.onSettled?.(key, plan);
@@ -248,6 +266,38 @@ class Credentials implements CredentialsController {
     const { reason } = findCondition(status.conditions, "CredentialsSynced") ?? {};
     if (reason !== undefined) tellKeep(this.context, { capability: "credentials", key, reason });
     if (isInLine(status)) this.context.metrics?.credentialsConfirmed(key);
+  }
+
+  /** What it has can be neither read nor written: only its status can say so. */
+  async #leaveAlone(
+    key: string,
+    hapi: HostedAPIServer,
+    { reason, message }: Unreachable,
+  ): Promise<Outcome> {
+    this.#rest.delete(key);
+    this.#watches.set(key, new Set());
+    const before = ownStatus(hapi);
+    const after = this.#withConditions(hapi, [
+      { type: "Accepted", status: "False", reason, message },
+      { type: "ResolvedRefs", status: "Unknown", reason, message },
+      { type: "CredentialsSynced", status: "False", reason, message },
+    ]);
+    if (!equals(before, after)) await writeStatus(this.context, hapi, after);
+    return { kind: "done" };
+  }
+
+  /** The status with other conditions of these types. */
+  #withConditions(hapi: HostedAPIServer, decided: readonly DecidedCondition[]): CredentialsStatus {
+    const before = ownStatus(hapi);
+    const context = {
+      current: before.conditions,
+      generation: hapi.metadata.generation,
+      nowMs: this.context.clock.nowMs(),
+    };
+    const stamped = decided.map((condition) => stampCondition(condition, context));
+    const types = decided.map(({ type }) => type);
+    const kept = before.conditions.filter(({ type }) => !types.includes(type));
+    return { ...before, conditions: [...kept, ...stamped] };
   }
 
   /** Everything that a plan depends on, as the caches have it; equal versions mean an equal plan. */
@@ -288,10 +338,16 @@ class Credentials implements CredentialsController {
     return this.context.references?.of(key) ?? NO_REFERENCES;
   }
 
-  async #converge(
-    first: HostedAPIServer,
-    acceptance: Acceptance,
-  ): Promise<{ plan: SettledPlan; wished: readonly SecretName[] }> {
+  async #tryToConverge(hapi: HostedAPIServer, acceptance: Acceptance): Promise<Converged> {
+    try {
+      return await this.#converge(hapi, acceptance);
+    } catch (error) {
+      await this.#reportRefusal(hapi, error);
+      throw error;
+    }
+  }
+
+  async #converge(first: HostedAPIServer, acceptance: Acceptance): Promise<Converged> {
     const { client } = this.context;
     const isGoing = first.metadata.deletionTimestamp !== undefined;
     const sources: Sources = isGoing ? new Map() : await readSources(client, first);
@@ -343,45 +399,30 @@ class Credentials implements CredentialsController {
     plan: Extract<CredentialsPlan, { step: "apply" }>,
   ): Promise<HostedAPIServer> {
     let { hapi } = observed;
-    try {
-      for (const action of plan.actions) {
-        const owner = { hapi, namespace: observed.namespace?.metadata };
-        hapi = await applyAction(this.context, action, owner);
-      }
-    } catch (error) {
-      if (isForbidden(error) || isInvalid(error)) await this.#reportRefusal(hapi, error);
-      throw error;
+    for (const action of plan.actions) {
+      const owner = { hapi, namespace: observed.namespace?.metadata };
+      hapi = await applyAction(this.context, action, owner);
     }
     return hapi;
   }
 
   /** What the API server does not let happen is said where its owner looks; the queue tries again all the same. */
   async #reportRefusal(hapi: HostedAPIServer, error: unknown): Promise<void> {
-    const before = ownStatus(hapi);
-    const context = {
-      current: before.conditions,
-      generation: hapi.metadata.generation,
-      nowMs: this.context.clock.nowMs(),
-    };
-    const condition = stampCondition(
-      {
-        type: "CredentialsSynced",
-        status: "False",
-        reason: "WriteRefused",
-        message: `The API server refuses a write: ${describeError(error)}`,
-      },
-      context,
+    const refusal = describeRefusal(error);
+    if (refusal === undefined) return;
+    const type = "CredentialsSynced";
+    const after = this.#withConditions(hapi, [{ type, status: "False", ...refusal }]);
+    const [current, next] = [ownStatus(hapi), after].map(({ conditions }) =>
+      findCondition(conditions, type),
     );
-    const after: CredentialsStatus = {
-      ...before,
-      conditions: [...before.conditions.filter(({ type }) => type !== condition.type), condition],
-    };
-    const current = findCondition(before.conditions, condition.type);
-    if (JSON.stringify(current) !== JSON.stringify(condition)) {
+    if (next === undefined || equals(current, next)) return;
+    try {
       await writeStatus(this.context, hapi, after);
       const { log, metrics } = this.context;
-      const reported = { capability: "credentials", object: hapi, after: [condition] };
-      tellConditions({ log, metrics }, reported);
+      tellConditions({ log, metrics }, { capability: "credentials", object: hapi, after: [next] });
+    } catch (cause) {
+      // What was refused first is what the queue tells.
+      this.context.log.warn({ key: keyOf(hapi), error: describeError(cause) }, "no status written");
     }
   }
 

@@ -10,6 +10,7 @@ const KEPT_REASONS: readonly string[] = [
   "UnsupportedVersion",
   "OptedOut",
   "CertificatesMissing",
+  "NamespaceNotListed",
 ] satisfies Refusal["reason"][];
 
 /** What is to happen to the Secrets of a HostedAPIServer. */

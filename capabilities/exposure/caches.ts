@@ -8,6 +8,7 @@ import type {
 import {
   deferCache,
   openCache,
+  openScopedCache,
   type Cache,
   type CacheContext,
   type WatchCaches,
@@ -105,17 +106,17 @@ function openIstioCaches(context: CacheContext): IstioCaches {
   const own = { apiVersion: ISTIO, labelSelector: OWN } as const;
   const caches = {
     gateways: deferCache(served, () =>
-      openCache<AnyGateway | Gateway>(context, {
+      openScopedCache<AnyGateway | Gateway>(context, {
         apiVersion: ISTIO,
         kind: "Gateway",
         project: projectGateway,
       }),
     ),
     virtualServices: deferCache(served, () =>
-      openCache<VirtualService>(context, { ...own, kind: "VirtualService" }),
+      openScopedCache<VirtualService>(context, { ...own, kind: "VirtualService" }),
     ),
     destinationRules: deferCache(served, () =>
-      openCache<DestinationRule>(context, { ...own, kind: "DestinationRule" }),
+      openScopedCache<DestinationRule>(context, { ...own, kind: "DestinationRule" }),
     ),
   };
   const listed = definition.synced.then(async () => {
@@ -133,12 +134,12 @@ export function openExposureCaches(context: CacheContext, caches: WatchCaches): 
   return {
     ...caches,
     istio: openIstioCaches(context),
-    networkPolicies: openCache<NetworkPolicy>(context, {
+    networkPolicies: openScopedCache<NetworkPolicy>(context, {
       apiVersion: "networking.k8s.io/v1",
       kind: "NetworkPolicy",
       project: projectPolicy,
     }),
-    routeConfigMaps: openCache<ConfigMap>(context, {
+    routeConfigMaps: openScopedCache<ConfigMap>(context, {
       apiVersion: "v1",
       kind: "ConfigMap",
       fieldSelector: `metadata.name=${ROUTE_CONFIG_MAP}`,

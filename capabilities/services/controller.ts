@@ -2,6 +2,7 @@ import type { HostedAPIServer } from "../../lib/api";
 import {
   applyStatus,
   createQueue,
+  describeRefusal,
   isConflict,
   isInvalid,
   isNotFound,
@@ -216,10 +217,19 @@ export class ServicesController {
     } catch (error) {
       if (isNotFound(error)) return DONE;
       if (isConflict(error)) return { kind: "again", afterMs: CONFLICT_RETRY_MS };
-      if (!isInvalid(error)) throw error;
+      if (!isInvalid(error)) {
+        this.#tellRefusal(service, error);
+        throw error;
+      }
       log.warn({ service: key, patch }, "the API server refuses the value");
       return this.#askForVersion(key, service, plan);
     }
+  }
+
+  /** What a retry won't mend is told where the Service's owner looks. */
+  #tellRefusal(service: Service, error: unknown): void {
+    const refusal = describeRefusal(error);
+    if (refusal !== undefined) this.options.events.event(service, { type: "Warning", ...refusal });
   }
 
   /** An API server is older than those that were asked: ask again, and go down at once if that is so. */

@@ -4,6 +4,7 @@ import {
   type KubernetesObject as InformedObject,
 } from "@kubernetes/client-node";
 import type { KubernetesObject } from "../api";
+import { namespacesIn, type NamespaceScope } from "../domain/namespace-scope";
 import { Backoff } from "./backoff";
 import type { Collection, KubernetesClient } from "./client";
 import type { Clock } from "./clock";
@@ -41,6 +42,8 @@ export interface CacheContext {
   readonly watches?: WatchList | undefined;
   /** What is counted; nothing where absent. */
   readonly metrics?: Metrics | undefined;
+  /** In the restricted mode: the only namespaces in which anything but fairlead's own kinds is read. */
+  readonly scope?: NamespaceScope;
 }
 
 /** What to keep and what of it. */
@@ -212,4 +215,104 @@ export function openCache<T extends KubernetesObject>(
   options: CacheOptions<T>,
 ): Cache<T> {
   return new InformerCache(context, options);
+}
+
+/** One cache of several, each of a namespace of its own. */
+class MergedCache<T extends KubernetesObject> implements Cache<T> {
+  readonly synced: Promise<void>;
+
+  constructor(private readonly parts: ReadonlyMap<string, Cache<T>>) {
+    this.synced = Promise.all(this.#all().map(({ synced }) => synced)).then(() => undefined);
+  }
+
+  get isSynced(): boolean {
+    return this.#all().every(({ isSynced }) => isSynced);
+  }
+
+  get(name: string, namespace = ""): T | undefined {
+    return this.parts.get(namespace)?.get(name, namespace);
+  }
+
+  list(namespace?: string): readonly T[] {
+    if (namespace !== undefined) return this.parts.get(namespace)?.list(namespace) ?? [];
+    return this.#all().flatMap((part) => part.list());
+  }
+
+  onChange(listener: (change: Change<T>) => void): void {
+    for (const part of this.#all()) part.onChange(listener);
+  }
+
+  stop(): void {
+    for (const part of this.#all()) part.stop();
+  }
+
+  #all(): readonly Cache<T>[] {
+    return [...this.parts.values()];
+  }
+}
+
+/**
+ * Opens a cache of a namespaced kind that is not fairlead's own: over all namespaces, or in the restricted mode one watch
+ * for each that is listed.
+ * @param options Without a namespace.
+ */
+export function openScopedCache<T extends KubernetesObject>(
+  context: CacheContext,
+  options: CacheOptions<T>,
+): Cache<T> {
+  const { scope } = context;
+  if (scope === undefined) return openCache(context, options);
+  const parts = namespacesIn(scope).map(
+    (namespace) => [namespace, openCache(context, { ...options, namespace })] as const,
+  );
+  return new MergedCache(new Map(parts));
+}
+
+/** What of a cache passes a test by its namespace alone; synced when the cache is. */
+class NarrowedCache<T extends KubernetesObject> implements Cache<T> {
+  constructor(
+    private readonly whole: Cache<T>,
+    private readonly isIn: (namespace: string) => boolean,
+  ) {}
+
+  get synced(): Promise<void> {
+    return this.whole.synced;
+  }
+
+  get isSynced(): boolean {
+    return this.whole.isSynced;
+  }
+
+  get(name: string, namespace = ""): T | undefined {
+    return this.isIn(namespace) ? this.whole.get(name, namespace) : undefined;
+  }
+
+  list(namespace?: string): readonly T[] {
+    return this.whole
+      .list(namespace)
+      .filter((object) => this.isIn(object.metadata.namespace ?? ""));
+  }
+
+  onChange(listener: (change: Change<T>) => void): void {
+    this.whole.onChange((change) => {
+      if (this.isIn(change.object.metadata.namespace ?? "")) listener(change);
+    });
+  }
+
+  stop(): void {
+    this.whole.stop();
+  }
+}
+
+/**
+ * What of a cache is in some namespaces; for who acts on nothing else.
+ * @param namespaces Undefined: all of it.
+ */
+export function narrowCache<T extends KubernetesObject>(
+  cache: Cache<T>,
+  namespaces: readonly string[] | undefined,
+): Cache<T> {
+  if (namespaces === undefined) return cache;
+  const listed = new Set(namespaces);
+  return new NarrowedCache(cache, (namespace) => listed.has(namespace));
 }

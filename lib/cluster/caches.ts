@@ -10,7 +10,7 @@ import {
   LABEL_MANAGED_BY,
   MANAGED_BY,
 } from "../domain/names";
-import { openCache, type Cache, type CacheContext } from "./cache";
+import { openCache, openScopedCache, type Cache, type CacheContext } from "./cache";
 
 /** A Service, cut to what fairlead looks at. */
 export interface ServiceObject extends KubernetesObject {
@@ -30,7 +30,7 @@ export interface ServiceObject extends KubernetesObject {
   };
 }
 
-/** What the watch process knows of the cluster: one watch a kind, each cut to what is needed. */
+/** What the watch process knows of the cluster: one watch a kind (restricted: and namespace), cut to what is needed. */
 export interface WatchCaches {
   readonly hostedAPIServers: Cache<HostedAPIServer>;
   readonly internalGateways: Cache<InternalGateway>;
@@ -117,9 +117,9 @@ export function openWatchCaches(context: CacheContext): WatchCaches {
       project: withoutLastApplied,
     }),
     namespaces: openCache(context, { ...core, kind: "Namespace", project: withoutLastApplied }),
-    secrets: openCache(context, { ...core, kind: "Secret", project: projectSource }),
-    configMaps: openCache(context, { ...core, kind: "ConfigMap", project: projectSource }),
-    services: openCache<ServiceObject>(context, {
+    secrets: openScopedCache(context, { ...core, kind: "Secret", project: projectSource }),
+    configMaps: openScopedCache(context, { ...core, kind: "ConfigMap", project: projectSource }),
+    services: openScopedCache<ServiceObject>(context, {
       apiVersion: "v1",
       kind: "Service",
       project: projectService,

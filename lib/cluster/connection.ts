@@ -2,6 +2,7 @@ import http from "node:http";
 import https from "node:https";
 import { KubeConfig } from "@kubernetes/client-node";
 import { ApiError, describeError, UnreachableError } from "./errors";
+import { refusalText } from "./refusal-text";
 
 const REQUEST_TIMEOUT_MS = 30_000;
 const MAX_SOCKETS = 32;
@@ -181,8 +182,6 @@ function parseJson(response: RawResponse, request: Request): unknown {
   }
 }
 
-const LONG_HEX = /[0-9a-f]{32,}/g;
-
 function refusal(response: RawResponse, request: Request): ApiError {
   let status: StatusBody = {};
   try {
@@ -191,14 +190,12 @@ function refusal(response: RawResponse, request: Request): ApiError {
     // Not a Status: a proxy's page, say. The code tells enough.
   }
   const reason = status.reason ?? `HTTP ${response.status}`;
-  // A refusal may quote what was sent: nothing of a Secret, and no route secret out of Istio's objects.
-  const about = request.path.includes("/secrets")
-    ? reason
-    : (status.message ?? reason).replace(LONG_HEX, "…");
+  const about = refusalText(request.path, { ...status, reason });
   const retryAfter = Number(response.headers["retry-after"]);
   return new ApiError(`${request.method} ${request.path}: ${about}`, {
     status: response.status,
     reason,
+    method: request.method,
     ...(Number.isFinite(retryAfter) ? { retryAfterMs: retryAfter * 1000 } : {}),
   });
 }

@@ -1,12 +1,16 @@
 /** An answer of the API server that is no success. Its message never holds what a Secret holds. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
-  /** @param options `status`: the HTTP status code; `reason`: `Status.reason`; `retryAfterMs`: as the server asked. */
+  /**
+   * @param options `status`: the HTTP status code; `reason`: `Status.reason`; `method`: of the request; `retryAfterMs`: as
+   * the server asked.
+   */
   constructor(
     message: string,
     readonly options: {
       readonly status: number;
       readonly reason: string;
+      readonly method?: string;
       readonly retryAfterMs?: number;
     },
   ) {
@@ -101,4 +105,18 @@ export function errorReason(error: unknown): string {
   // Node's own: ECONNREFUSED, ECONNRESET, …
   if (typeof (error as NodeJS.ErrnoException).code === "string") return "Unreachable";
   return error.cause === undefined ? "Internal" : errorReason(error.cause);
+}
+
+/** Why an object can't be brought in line, as a condition says it. */
+export interface RefusalDescription {
+  readonly reason: "ReadRefused" | "WriteRefused";
+  readonly message: string;
+}
+
+/** Describes what the API server refuses for what it is; undefined where another try may do. */
+export function describeRefusal(error: unknown): RefusalDescription | undefined {
+  if (!isForbidden(error) && !isInvalid(error)) return undefined;
+  const isRead = error instanceof ApiError && error.options.method === "GET";
+  const message = `The API server refuses a ${isRead ? "read" : "write"}: ${describeError(error)}`;
+  return { reason: isRead ? "ReadRefused" : "WriteRefused", message };
 }

@@ -1,6 +1,14 @@
 export { AdmissionNotes, AdmissionTimer, mendResponse } from "./admission";
 export { Backoff } from "./backoff";
-export { openCache, type Cache, type CacheContext, type CacheOptions, type Change } from "./cache";
+export {
+  narrowCache,
+  openCache,
+  openScopedCache,
+  type Cache,
+  type CacheContext,
+  type CacheOptions,
+  type Change,
+} from "./cache";
 export { deferCache } from "./deferred-cache";
 export { Freshest } from "./freshest";
 export { probeGateway, type GatewayProbe, type GatewaySighting } from "./gateway-probe";
@@ -18,6 +26,7 @@ export { connectFromEnvironment, Connection } from "./connection";
 export {
   ApiError,
   describeError,
+  describeRefusal,
   isAlreadyExists,
   isConflict,
   isForbidden,

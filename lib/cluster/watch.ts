@@ -25,6 +25,13 @@ export interface WatchOptions {
   readonly onHeard?: (limitMs: number) => void;
 }
 
+/** client-node tells the status alone; which right is missing is told here, and the status stays for who looks at it. */
+function explain(error: unknown, path: string): unknown {
+  const { statusCode } = error as { readonly statusCode?: number };
+  if (!(error instanceof Error) || statusCode !== 403) return error;
+  return Object.assign(new Error(`the right to watch ${path} is missing`), { statusCode });
+}
+
 class WatchConfig extends KubeConfig {
   metadataOnly = false;
 
@@ -83,7 +90,8 @@ export class FreshWatch extends Watch {
       state.isOver = true;
       cancel();
       const short = clock.nowMs() - openedMs < SHORTEST_WATCH_MS;
-      done(error ?? (short ? new WatchBrokenError("the watch was closed at once") : null));
+      if (error !== null && error !== undefined) done(explain(error, path));
+      else done(short ? new WatchBrokenError("the watch was closed at once") : null);
     };
     const controller = await super.watch(
       path,

@@ -20,6 +20,22 @@ describe("settings", () => {
     expect(parseSettings(env)).toMatchObject({ drainMs: 2_000, versionIntervalMs: 500 });
   });
 
+  it("restrict fairlead to the namespaces that are listed, in whatever order", () => {
+    const env = {
+      FAIRLEAD_GATEWAY_NAMESPACES: "istio-ingress",
+      FAIRLEAD_CONTROL_PLANE_NAMESPACES: " tenant-b, tenant-a,,tenant-b",
+    };
+    expect(parseSettings(env).scope).toEqual({
+      gateways: ["istio-ingress"],
+      controlPlanes: ["tenant-a", "tenant-b"],
+    });
+  });
+
+  it("restrict nothing by empty lists, as the chart gives them", () => {
+    const env = { FAIRLEAD_GATEWAY_NAMESPACES: "", FAIRLEAD_CONTROL_PLANE_NAMESPACES: "" };
+    expect(parseSettings(env)).toEqual(parseSettings({}));
+  });
+
   it.each([
     ["of the admission process", { PEPR_WATCH_MODE: "false" }, 3000],
     ["of the watch process beside it on one machine", { PEPR_WATCH_MODE: "true" }, 3001],
@@ -40,6 +56,21 @@ describe("settings", () => {
       "FAIRLEAD_GRACE_SECONDS",
       "-1",
       "FAIRLEAD_GRACE_SECONDS is -1; give a number from 0 to 31536000",
+    ],
+    [
+      "FAIRLEAD_GATEWAY_NAMESPACES",
+      "a,B",
+      "FAIRLEAD_GATEWAY_NAMESPACES holds B, which is no namespace's name; give names, separated by commas",
+    ],
+    [
+      "FAIRLEAD_GATEWAY_NAMESPACES",
+      "a",
+      "FAIRLEAD_GATEWAY_NAMESPACES is set and FAIRLEAD_CONTROL_PLANE_NAMESPACES is not; give both",
+    ],
+    [
+      "FAIRLEAD_CONTROL_PLANE_NAMESPACES",
+      "a",
+      "FAIRLEAD_CONTROL_PLANE_NAMESPACES is set and FAIRLEAD_GATEWAY_NAMESPACES is not; give both",
     ],
   ])("refuse %s=%s in a sentence", (name, value, sentence) => {
     expect(() => parseSettings({ [name]: value })).toThrow(sentence);

@@ -1,4 +1,5 @@
-import { findHostProblem } from "./hosts";
+import { findHostProblem, isDNSLabel, splitList } from "./hosts";
+import type { NamespaceScope } from "./namespace-scope";
 
 /** fairlead's settings, as they are parsed once from the environment; times in milliseconds. */
 export interface Settings {
@@ -20,6 +21,8 @@ export interface Settings {
   readonly clusterDomain: string;
   /** How long a serving certificate that fairlead makes for its webhook is valid. */
   readonly webhookValidityMs: number;
+  /** The restricted mode: the namespaces to work in. Undefined: all. */
+  readonly scope?: NamespaceScope;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -53,6 +56,31 @@ function parseDomain(env: Environment, name: string, fallback: string): string {
   throw new RangeError(`${name} is ${text}, which ${problem.problem}; ${problem.remedy}`);
 }
 
+function parseNamespaces(env: Environment, name: string): readonly string[] {
+  const namespaces = splitList(env[name] ?? "");
+  const wrong = namespaces.find((namespace) => !isDNSLabel(namespace));
+  if (wrong === undefined) return [...namespaces].sort();
+  throw new RangeError(
+    `${name} holds ${wrong}, which is no namespace's name; give names, separated by commas`,
+  );
+}
+
+/** By one list alone nothing could be served, and no list would mean all namespaces, which is not what was meant. */
+function parseScope(env: Environment): { readonly scope?: NamespaceScope } {
+  const names = ["FAIRLEAD_GATEWAY_NAMESPACES", "FAIRLEAD_CONTROL_PLANE_NAMESPACES"] as const;
+  const [gateways, controlPlanes] = [
+    parseNamespaces(env, names[0]),
+    parseNamespaces(env, names[1]),
+  ];
+  if (gateways.length === 0 && controlPlanes.length === 0) return {};
+  if (gateways.length > 0 && controlPlanes.length > 0)
+    return { scope: { gateways, controlPlanes } };
+  const [given, missing] = gateways.length > 0 ? names : [names[1], names[0]];
+  throw new RangeError(
+    `${given} is set and ${missing} is not; give both, to restrict fairlead to these namespaces, or neither`,
+  );
+}
+
 /** In a container each process has port 3000 to itself, and Pepr's probes look there. Beside it, the watch steps aside. */
 function defaultPort(env: Environment): number {
   const isInCluster = env.KUBERNETES_SERVICE_HOST !== undefined;
@@ -83,5 +111,6 @@ export function parseSettings(env: Environment): Settings {
     watchGraceMs: ms("FAIRLEAD_WATCH_GRACE_SECONDS", 120),
     clusterDomain: parseDomain(env, "FAIRLEAD_CLUSTER_DOMAIN", "cluster.local"),
     webhookValidityMs: ms("FAIRLEAD_WEBHOOK_VALIDITY_SECONDS", 90 * DAY_SECONDS, 10),
+    ...parseScope(env),
   };
 }

@@ -111,10 +111,14 @@ export function observe(cluster: SimulatedCluster, hapi: HostedAPIServer, nowMs:
         object as Secret,
       ]),
   );
+  const acceptance = decideAcceptance(hapi, acceptanceWorld(objects));
+  if (!acceptance.accepted && acceptance.consent === "unreachable") {
+    throw new Error("the simulated cluster is not restricted to namespaces");
+  }
   return {
     nowMs,
     hapi,
-    acceptance: decideAcceptance(hapi, acceptanceWorld(objects)),
+    acceptance,
     resolution: resolve({ hapi, sources, nowMs }),
     namespace: findObject(objects, { kind: "Namespace", name: hapi.metadata.namespace ?? "" }),
     namespaceNamed: (name) => findObject(objects, { kind: "Namespace", name }),

@@ -46,6 +46,7 @@ const collections = {
   Service: "/api/v1/services",
   ServiceAccount: "/api/v1/serviceaccounts",
   ReplicaSet: "/apis/apps/v1/replicasets",
+  ClusterRole: "/apis/rbac.authorization.k8s.io/v1/clusterroles",
   CustomResourceDefinition: "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
   EndpointSlice: "/apis/discovery.k8s.io/v1/endpointslices",
   HostedAPIServer: "/apis/fairlead.dev/v1alpha1/hostedapiservers",
@@ -127,14 +128,27 @@ function warningsOf(response: IncomingMessage): string[] {
   return [...header.matchAll(warningPattern)].map(([, text = ""]) => text.replaceAll("\\", ""));
 }
 
+/** Somebody whom an administrator acts as. */
+export interface Impersonated {
+  readonly user: string;
+  /** Default: none but those that every user has. */
+  readonly groups?: readonly string[];
+}
+
 /** A cluster administrator's connection to the API server of an embedded cluster: kubectl costs a process a call. */
 export class Api {
   readonly #url: URL;
   readonly #options: RequestOptions;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 16 });
 
-  /** @param cluster Whose API server is asked, as user `admin`. */
-  constructor(cluster: EmbeddedCluster) {
+  /**
+   * @param cluster Whose API server is asked, as user `admin`.
+   * @param impersonated Whom `admin` acts as.
+   */
+  constructor(
+    cluster: EmbeddedCluster,
+    private readonly impersonated?: Impersonated,
+  ) {
     this.#url = new URL(cluster.apiServer.url);
     const { certificatePem: cert, privateKeyPem: key } = cluster.keys.admin;
     this.#options = { ca: cluster.apiServer.caPem, cert, key };
@@ -220,6 +234,11 @@ export class Api {
     }
   }
 
+  /** What a deletion would come to; nothing goes. */
+  async tryToRemove(ref: Ref): Promise<Answer<AnyObject>> {
+    return this.#send({ method: "DELETE", path: `${objectPath(ref)}?dryRun=All` });
+  }
+
   /** Watches a collection from now on. @returns what ends the watch. */
   async watch(
     kind: Kind,
@@ -251,10 +270,19 @@ export class Api {
 
   async #send<T>({ method, path, body, contentType }: Sent): Promise<Answer<T>> {
     const text = body === undefined ? undefined : JSON.stringify(body);
-    const headers =
-      text === undefined
+    const { user, groups = [] } = this.impersonated ?? {};
+    const identity =
+      user === undefined
         ? {}
         : {
+            "impersonate-user": user,
+            ...(groups.length === 0 ? {} : { "impersonate-group": [...groups] }),
+          };
+    const headers =
+      text === undefined
+        ? identity
+        : {
+            ...identity,
             "content-type": contentType ?? "application/json",
             "content-length": Buffer.byteLength(text),
           };

@@ -2,8 +2,11 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import type { EmbeddedCluster } from "../cluster";
+import { manifestObjects as objectsOf } from "../../deploy/chart";
+import { packModule } from "../../deploy/objects";
+import { defaultValues } from "../../deploy/values";
 import type { AnyObject } from "./api";
-import { manifestObjects } from "./installation";
+import { findObject, manifestObjects } from "./installation";
 import { speak } from "./stage";
 
 /** What a process that is played has need of nothing of. */
@@ -48,4 +51,45 @@ export async function installHardened(
       ? tokenKubeconfig(cluster, user.name)
       : cluster.kubeconfigFor(user);
   return hardened as EmbeddedCluster;
+}
+
+/** An installation that is restricted to namespaces. */
+export interface RestrictedInstallation {
+  readonly objects: readonly AnyObject[];
+  /** What the processes are told of it. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** What the chart makes of `rbac.restricted`; the module is left out, since nobody mounts it. */
+export function restrictedInstallation(namespaces: {
+  readonly gatewayNamespaces: readonly string[];
+  readonly controlPlaneNamespaces: readonly string[];
+}): RestrictedInstallation {
+  const image = "registry.example.com/controller:v1";
+  const values = defaultValues(image);
+  const module = packModule(Buffer.from(""), "");
+  const { gatewayNamespaces, controlPlaneNamespaces } = namespaces;
+  const objects = objectsOf(
+    { version: "0.0.1", description: "", image, failurePolicy: "Fail", module },
+    {
+      ...values,
+      rbac: {
+        restricted: true,
+        gatewayNamespaces: [...gatewayNamespaces],
+        controlPlaneNamespaces: [...controlPlaneNamespaces],
+      },
+    },
+  ) as readonly unknown[] as readonly AnyObject[];
+  const { spec } = findObject(objects, "Deployment", "pepr-fairlead-watcher") as unknown as {
+    spec: { template: { spec: { containers: { env: { name: string; value: string }[] }[] } } };
+  };
+  const env = spec.template.spec.containers.flatMap((container) => container.env);
+  return {
+    objects,
+    env: Object.fromEntries(
+      env
+        .filter(({ name }) => name.startsWith("FAIRLEAD_"))
+        .map(({ name, value }) => [name, value]),
+    ),
+  };
 }

@@ -3,6 +3,7 @@ import type { EnvoyFilter, InternalGateway, KubernetesObject } from "../../../li
 import {
   deferCache,
   openCache,
+  openScopedCache,
   type Cache,
   type CacheContext,
   type Change,
@@ -18,7 +19,7 @@ import type { GatewayPod } from "./ports";
 export interface GatewayCaches {
   /** Of its internal Service. */
   readonly endpointSlices: Cache<EndpointSlice>;
-  /** That its selector matches, in any namespace. */
+  /** That its selector matches, in any namespace (restricted: that is listed). */
   readonly pods: Cache<GatewayPod>;
   /** What has the name of its EnvoyFilter, whoever made it; empty, and not synced, without Istio's kinds. */
   readonly envoyFilters: Cache<EnvoyFilter>;
@@ -152,7 +153,7 @@ export class GatewayCacheSet {
         namespace,
         labelSelector: `kubernetes.io/service-name=${serviceNameOf(gateway)}`,
       }),
-      pods: openCache<GatewayPod>(this.context, {
+      pods: openScopedCache<GatewayPod>(this.context, {
         apiVersion: "v1",
         kind: "Pod",
         labelSelector: toLabelSelector(gateway.spec.selector),

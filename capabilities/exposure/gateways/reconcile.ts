@@ -1,5 +1,5 @@
 import { equals } from "ramda";
-import type { HostedAPIServer } from "../../../lib/api";
+import type { HostedAPIServer, InternalGateway } from "../../../lib/api";
 import {
   applyStatus,
   describeError,
@@ -8,9 +8,10 @@ import {
   type EventRecorder,
   type Outcome,
 } from "../../../lib/cluster";
-import { findCondition } from "../../../lib/domain/conditions";
-import { keyOf } from "../../../lib/domain/keys";
+import { findCondition, stampCondition } from "../../../lib/domain/conditions";
+import { keyOf, splitKey } from "../../../lib/domain/keys";
 import { FIELD_MANAGERS } from "../../../lib/domain/names";
+import { findUnlisted, type Unlisted } from "../../../lib/domain/namespace-scope";
 import { executeAction } from "./execute";
 import type { GatewayFacts, GatewayFactsSource } from "./facts";
 import { GatewayObserver, type GatewayContext } from "./observe";
@@ -87,6 +88,12 @@ export class GatewayReconciler {
 
   /** Brings one InternalGateway in line. */
   async reconcile(key: string): Promise<Outcome> {
+    const { caches, scope } = this.context;
+    const { namespace, name } = splitKey(key);
+    const unlisted = findUnlisted(scope, namespace, "gateways");
+    if (unlisted !== undefined) {
+      return this.#leaveAlone(caches.internalGateways.get(name, namespace), unlisted);
+    }
     for (let round = 0; ; round += 1) {
       const look = await this.#observer.look(key);
       if (look.kind === "gone") this.#forget(key);
@@ -103,6 +110,26 @@ export class GatewayReconciler {
       }
       await this.#execute(observed);
     }
+  }
+
+  /** What it has can be neither read nor written: only its status can say so. */
+  async #leaveAlone(
+    gateway: InternalGateway | undefined,
+    { reason, message }: Unlisted,
+  ): Promise<Outcome> {
+    if (gateway === undefined) return done;
+    const { client, clock } = this.context;
+    const { conditions: current, ...kept } = gateway.status ?? {};
+    const { generation } = gateway.metadata;
+    const conditions = ["Accepted", "Programmed"].map((type) =>
+      stampCondition(
+        { type, status: "False", reason, message },
+        { current, generation, nowMs: clock.nowMs() },
+      ),
+    );
+    const target = { client, fieldManager: FIELD_MANAGERS.exposure, object: gateway };
+    await applyStatus(target, { ...kept, conditions });
+    return done;
   }
 
   async #execute(observed: ObservedGateway): Promise<void> {

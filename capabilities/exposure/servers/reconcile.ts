@@ -2,11 +2,9 @@ import type { HostedAPIServer } from "../../../lib/api";
 import {
   applyStatus,
   Backoff,
-  describeError,
+  describeRefusal,
   Freshest,
   isConflict,
-  isForbidden,
-  isInvalid,
   isNotFound,
   setFinalizer,
   tellConditions,
@@ -18,6 +16,7 @@ import {
 import { findCondition, stampCondition } from "../../../lib/domain/conditions";
 import { keyOf, splitKey } from "../../../lib/domain/keys";
 import { FIELD_MANAGERS, FINALIZER_EXPOSURE, ROUTE_CONFIG_MAP } from "../../../lib/domain/names";
+import { findUnlisted, type Unlisted } from "../../../lib/domain/namespace-scope";
 import type { ConfigMap } from "../../../lib/domain/route-config";
 import type { ExposureCaches } from "../caches";
 import type { KubeconfigSecrets } from "../clients";
@@ -109,6 +108,8 @@ export class ServerReconciler {
     const { namespace, name } = splitKey(key);
     const server = this.#servers.get(name, namespace);
     if (server === undefined) return this.#sweep(key);
+    const unlisted = this.#findUnlisted(server);
+    if (unlisted !== undefined) return this.#leaveAlone(server, unlisted);
     try {
       return await this.#converge(server);
     } catch (error) {
@@ -116,14 +117,30 @@ export class ServerReconciler {
         await this.#report(server, "ForeignObject", error.message);
         return { kind: "again", afterMs: FOREIGN_RETRY_MS };
       }
-      if (isForbidden(error) || isInvalid(error)) {
-        const message = `The API server refuses a write: ${describeError(error)}`;
-        await this.#report(server, "WriteRefused", message);
-      }
+      const refusal = describeRefusal(error);
+      if (refusal !== undefined) await this.#report(server, refusal.reason, refusal.message);
       // Another writer was first, or the object went: the next round sees what there is now.
       if (isConflict(error) || isNotFound(error)) return { kind: "again", afterMs: 50 };
       throw error;
     }
+  }
+
+  #findUnlisted({ metadata, status }: HostedAPIServer): Unlisted | undefined {
+    const { scope } = this.context;
+    const ref = status?.gatewayRef;
+    return (
+      findUnlisted(scope, metadata.namespace ?? "", "controlPlanes") ??
+      (ref === undefined ? undefined : findUnlisted(scope, ref.namespace, "gateways"))
+    );
+  }
+
+  /** What it has can be neither read nor written: only its status can say so. */
+  async #leaveAlone(server: HostedAPIServer, { reason, message }: Unlisted): Promise<Outcome> {
+    await this.#writeStatus(server, {
+      loadBalancing: server.status?.loadBalancing,
+      conditions: [programmed("False", reason, message)],
+    });
+    return done;
   }
 
   async #converge(first: HostedAPIServer): Promise<Outcome> {
