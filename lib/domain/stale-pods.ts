@@ -1,6 +1,6 @@
-import type { ObjectMeta } from "../../../lib/api";
-import { isSameAddress } from "../../../lib/domain/ip-addresses";
-import { mountedSecrets, routingOf, type Pod, type Routing } from "../../../lib/domain/routed-pods";
+import type { ObjectMeta } from "../api";
+import { isSameAddress } from "./ip-addresses";
+import { mountedSecrets, routingOf, type Pod, type Routing } from "./routed-pods";
 
 /** What of a container takes values from Secrets; they stay as they were when the container started. */
 interface Container {
