@@ -69,7 +69,8 @@ export function usesSecret(pod: ExistingPod, name: string): boolean {
   return mountedSecrets(pod).includes(name) || all.flatMap(environmentSecrets).includes(name);
 }
 
-function staleReasonOf(pod: ExistingPod, wanted: WantedAliases): StaleReason | undefined {
+/** Why a Pod does not have the aliases that it should have; undefined where it has them. */
+export function staleReasonOf(pod: ExistingPod, wanted: WantedAliases): StaleReason | undefined {
   const aliases = pod.spec.hostAliases ?? [];
   const isWanted = (ip: string): boolean =>
     wanted.addresses.some((address) => isSameAddress(address, ip));

@@ -66,7 +66,8 @@ function compare(
     const commands = [`git checkout v${there} && npm ci`];
     return warning({ subject, reason: "DefinitionNewer", message, commands });
   }
-  const message = `It is not that of fairlead ${version}${there === null ? "" : `, but of ${there}`}: fields may be missing.`;
+  const whose = there === version ? `another build of ${there}` : `fairlead ${there ?? "unknown"}`;
+  const message = `It is of ${whose}, and not as this checkout has it (${version}): fields may be missing.`;
   return problem({ subject, reason: "DefinitionOutdated", message, commands: [APPLY_MANIFEST] });
 }
 

@@ -291,6 +291,42 @@ const topologyAware: Remedies<AboutServer>[string] = {
   ]),
 };
 
+const LEFT_ALONE = /\). (Deployment|StatefulSet|DaemonSet|Pod) ([-.a-z0-9]+) (.*)/;
+
+/** What is to be done with the first of those that fairlead leaves alone. */
+const mendLeftAlone: Commands = ({ condition, namespace }) => {
+  const [, kind, name, why = ""] = LEFT_ALONE.exec(condition.message) ?? [];
+  const show = kubectl("get", "pods", "-n", namespace, "-o", "wide");
+  if (kind === undefined || name === undefined) return [show];
+  const target = { resource: kind.toLowerCase(), namespace, name };
+  if (kind === "Pod") return [show, remove(target)];
+  const resume = kubectl("rollout", "resume", `deployment/${name}`, "-n", namespace);
+  return [show, why.startsWith("is paused") ? resume : edit(target)];
+};
+
+const podsUpToDate: Remedies<AboutServer>[string] = {
+  UpToDate: fine,
+  StalePods: bad("fairlead restarts them one owner at a time, if it is asked to:", showRoutedPods),
+  Restarting: notable("", ({ namespace }) => [
+    kubectl("get", "deployments,statefulsets,daemonsets", "-n", namespace),
+  ]),
+  AwaitingBudget: notable("", ({ namespace }) => [
+    kubectl("get", "poddisruptionbudgets", "-n", namespace),
+  ]),
+  LeftAlone: bad("", mendLeftAlone),
+  RestartRefused: bad("", ({ namespace }) => [
+    kubectl(
+      ...["create", "rolebinding", "fairlead-control-plane-namespace"],
+      `--namespace=${namespace}`,
+      "--clusterrole=fairlead-control-plane-namespace",
+      "--serviceaccount=pepr-system:fairlead-watch",
+    ),
+  ]),
+  RouteInvalid: bad("", ({ namespace }) => [
+    edit({ resource: "configmap", namespace, name: ROUTE_CONFIG_MAP }),
+  ]),
+};
+
 /** What is to be done about each reason of a HostedAPIServer's conditions; see docs/conditions.md. */
 export const serverRemedies: Remedies<AboutServer> = {
   Accepted: accepted,
@@ -304,5 +340,6 @@ export const serverRemedies: Remedies<AboutServer> = {
     HostsNotCovered: fine,
   },
   ClientsRouted: clientsRouted,
+  PodsUpToDate: podsUpToDate,
   TopologyAware: topologyAware,
 };

@@ -5,7 +5,7 @@ import type {
   PartialObjectMetadata,
 } from "../../../lib/api";
 import { findCondition } from "../../../lib/domain/conditions";
-import { edit, kubectl, mergePatch, RESTART_WATCHER, WATCHER_LOGS } from "../commands";
+import { edit, RESTART_WATCHER, WATCHER_LOGS } from "../commands";
 import { nameOf, problem, warning, type Finding } from "../finding";
 import { isOverdue, judgeConditions } from "./conditions";
 import { serverRemedies } from "./server-remedies";
@@ -107,35 +107,9 @@ function judgeCertificates(server: HostedAPIServer, nowMs: number): readonly Fin
   });
 }
 
-interface PodCounts {
-  readonly routed: number;
-  readonly stale: number;
-}
-
-function podsOf({ status }: HostedAPIServer): PodCounts | null {
-  const pods = (status as { readonly pods?: PodCounts } | undefined)?.pods;
+function podsOf({ status }: HostedAPIServer): ServerRow["pods"] {
+  const pods = status?.pods;
   return pods === undefined ? null : { routed: pods.routed, stale: pods.stale };
-}
-
-function judgePods(server: HostedAPIServer): readonly Finding[] {
-  const { namespace = "", name } = server.metadata;
-  const stale = podsOf(server)?.stale ?? 0;
-  // Where fairlead rolls them, its condition says how far it is.
-  if (stale === 0 || server.spec.clients?.restartStalePods === true) return [];
-  return [
-    problem({
-      subject: `HostedAPIServer ${nameOf(server.metadata)}`,
-      reason: "StalePods",
-      message: `${stale === 1 ? "1 running Pod has" : `${stale} running Pods have`} host aliases that no longer match, or none. Aliases can't be changed, so they must be made anew; fairlead rolls their owners one at a time:`,
-      commands: [
-        kubectl("get", "pods", "-n", namespace),
-        mergePatch(
-          { resource: "hostedapiserver", namespace, name },
-          { spec: { clients: { restartStalePods: true } } },
-        ),
-      ],
-    }),
-  ];
 }
 
 /** What is said of one. */
@@ -167,7 +141,7 @@ export function judgeServer(server: HostedAPIServer, around: Surroundings): read
       metadata: namespaces.find(({ metadata }) => metadata.name === namespace),
     }),
   });
-  return [...said, ...judgeCertificates(server, nowMs), ...judgePods(server)];
+  return [...said, ...judgeCertificates(server, nowMs)];
 }
 
 /** The row of one. */
