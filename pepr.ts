@@ -19,6 +19,7 @@ import {
   type ServicesInputs,
   type ServicesSettings,
 } from "./capabilities/services";
+import { stalePodsController } from "./capabilities/stale-pods";
 import { statusController } from "./capabilities/status";
 import { webhookController } from "./capabilities/webhook";
 import { customResourceDefinitions, type HostedAPIServer } from "./lib/api";
@@ -166,6 +167,12 @@ async function startControllers(
     clusterDomain: settings.clusterDomain,
   });
   const status = statusController(withCaches);
+  const { routeConfigMaps } = exposureCaches;
+  const stalePods = stalePodsController({
+    ...cluster,
+    caches: { ...caches, routeConfigMaps },
+    events,
+  });
   const credentials = credentialsController({
     ...withCaches,
     events,
@@ -178,6 +185,7 @@ async function startControllers(
   const resync = (): void => {
     exposure.resync();
     status.resync();
+    stalePods.resync();
     clock.after(settings.resyncMs, resync);
   };
   clock.after(settings.resyncMs, resync);

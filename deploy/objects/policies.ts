@@ -1,5 +1,10 @@
 import { GROUP } from "../../lib/api/names";
-import { LABEL_MANAGED_BY, MANAGED_BY, ROUTE_CONFIG_MAP } from "../../lib/domain/names";
+import {
+  ANNOTATION_RESTARTED_AT,
+  LABEL_MANAGED_BY,
+  MANAGED_BY,
+  ROUTE_CONFIG_MAP,
+} from "../../lib/domain/names";
 import { WEBHOOK_TLS_SECRET } from "../../lib/domain/webhook";
 import { clusterMeta, SYSTEM_NAMESPACE, userOf, WATCH } from "../names";
 import type { Entry, Template } from "../template";
@@ -143,6 +148,27 @@ const kept = (...fields: readonly string[]): string =>
  */
 const noControlPlanes = ["kube-system", "kube-public", "kube-node-lease", SYSTEM_NAMESPACE];
 
+/** What runs, how many, for whom: everything of a workload that matters but two annotations. */
+const workloadFields = [
+  "metadata.?labels",
+  "metadata.?ownerReferences",
+  "metadata.?finalizers",
+  "spec.?replicas",
+  "spec.?selector",
+  "spec.?paused",
+  "spec.?strategy",
+  "spec.?updateStrategy",
+  "spec.template.?spec",
+  "spec.template.?metadata.?labels",
+];
+
+const templateAnnotations = (object: string): string =>
+  `${object}.spec.template.?metadata.?annotations.orValue({})`;
+const annotationsBut = (key: string): string =>
+  `${templateAnnotations("object")}.all(k, k == ${quoted(key)} ||
+  ${templateAnnotations("oldObject")}[?k].orValue("") == ${templateAnnotations("object")}[k]) &&
+${templateAnnotations("oldObject")}.all(k, k in ${templateAnnotations("object")})`;
+
 const writeRules: readonly (readonly [expression: string, message: string])[] = [
   [
     'request.operation == "UPDATE" || variables.own',
@@ -165,6 +191,13 @@ oldObject.?data.orValue({}).all(k, k in object.?data.orValue({})))`,
 (${kept("spec.?type", "spec.?selector", "spec.?ports", "spec.?externalName", "spec.?externalIPs", "metadata.?labels")})`,
     "Of Services that are not its own, fairlead changes trafficDistribution and annotations alone.",
   ],
+  [
+    `request.resource.group != "apps" ||
+(!(request.namespace in [${noControlPlanes.map(quoted).join(", ")}]) &&
+${kept(...workloadFields)} &&
+${annotationsBut(ANNOTATION_RESTARTED_AT)})`,
+    `Of workloads, fairlead changes the annotation ${ANNOTATION_RESTARTED_AT} of their Pod template and their own annotations alone, and only beside control planes.`,
+  ],
   [`${about("networkpolicies")} || variables.own`, "fairlead writes only its own NetworkPolicies."],
   [
     `request.resource.group != ${quoted(GROUP)} || ${kept("spec")}`,
@@ -180,6 +213,7 @@ const guardWrites: Policy = {
     matchConstraints: matching(
       writes("", ["secrets", "configmaps", "services"], ["CREATE", "UPDATE", "DELETE"]),
       writes("networking.k8s.io", ["networkpolicies"], ["CREATE", "UPDATE", "DELETE"]),
+      writes("apps", ["deployments", "statefulsets", "daemonsets"], ["UPDATE"]),
       writes(GROUP, ["hostedapiservers", "internalgateways"], ["UPDATE"]),
     ),
     matchConditions: [{ name: "fairlead-watch", expression: isWatch }],

@@ -212,6 +212,12 @@ const writeGrants: readonly Grant[] = [
     scope: "control planes",
     rights: [
       right("kubeconfigs in `clients.kubeconfigSecrets`", rule("", ["secrets"], ["patch"])),
+      right(
+        "`clients.restartStalePods`: whose Pods are stale, and restarting them; only annotations, by policy",
+        rule("apps", ["deployments", "statefulsets", "daemonsets"], ["list", "patch"]),
+      ),
+      right("whose a ReplicaSet's Pods are", rule("apps", ["replicasets"], ["list"])),
+      right("whether a restart may begin", rule("policy", ["poddisruptionbudgets"], ["list"])),
       right("routes; a creation can't be limited to a name", rule("", ["configmaps"], ["create"])),
       right("routes", named(rule("", ["configmaps"], ["update", "delete"]), [ROUTE_CONFIG_MAP])),
       right(

@@ -148,7 +148,8 @@ const clients = Type.Object(
     restartStalePods: Type.Optional(
       Type.Boolean({
         default: false,
-        description: "Roll the owners of Pods whose host aliases no longer match.",
+        description:
+          "Roll the owners (Deployments, StatefulSets, DaemonSets) of Pods whose host aliases no longer match, one at a time, as PodDisruptionBudgets allow.",
       }),
     ),
   },
@@ -271,6 +272,21 @@ const certificateStatus = Type.Object(
   { description: "A certificate or bundle in use." },
 );
 
+const podCounts = Type.Object(
+  {
+    routed: Type.Integer({
+      minimum: 0,
+      description: "How many lead to the gateway, with all hosts.",
+    }),
+    stale: Type.Integer({
+      minimum: 0,
+      description:
+        "How many have host aliases that no longer match, or should have some and don't.",
+    }),
+  },
+  { description: "Running Pods of this namespace, by their host aliases." },
+);
+
 const status = Type.Object(
   {
     loadBalancing: Type.Optional(
@@ -296,8 +312,9 @@ const status = Type.Object(
         "x-kubernetes-list-map-keys": ["use"],
       } satisfies KubernetesSchemaOptions),
     ),
+    pods: Type.Optional(podCounts),
     conditions: Conditions(
-      "Accepted, ResolvedRefs, CredentialsSynced, Programmed, TopologyAware, Ready.",
+      "Accepted, ResolvedRefs, CredentialsSynced, Programmed, PodsUpToDate, TopologyAware, Ready.",
     ),
   },
   { description: "What was observed." },
@@ -329,6 +346,8 @@ export const hostedAPIServerDefinition: KindDefinition = {
     { name: "Resolved", type: "string", jsonPath: condition("ResolvedRefs"), priority: 1 },
     { name: "Synced", type: "string", jsonPath: condition("CredentialsSynced") },
     { name: "Programmed", type: "string", jsonPath: condition("Programmed") },
+    { name: "Routed", type: "integer", jsonPath: ".status.pods.routed", priority: 1 },
+    { name: "Stale", type: "integer", jsonPath: ".status.pods.stale" },
     { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" },
   ],
 };

@@ -52,6 +52,13 @@ export type {
   OwnerReference,
   PartialObjectMetadata,
 } from "./object-meta";
+export type {
+  DaemonSet,
+  Deployment,
+  PodDisruptionBudget,
+  PodTemplate,
+  StatefulSet,
+} from "./workloads";
 export type { Condition } from "./schema";
 export type { CustomResourceDefinition } from "./custom-resource";
 

@@ -65,6 +65,11 @@ export class Connection {
     throw refusal(response, request);
   }
 
+  /** Ends the connections, which else keep a process from ending for a while. */
+  close(): void {
+    this.#agent?.destroy();
+  }
+
   async #exchange(request: Request): Promise<RawResponse> {
     const cluster = this.config.getCurrentCluster();
     if (cluster === null) throw new Error("the kubeconfig has no current cluster");
@@ -128,6 +133,31 @@ export function connectFromEnvironment(onAnswer?: () => void): Connection {
   const config = new KubeConfig();
   config.loadFromDefault();
   return new Connection(config, onAnswer);
+}
+
+/** Which cluster is meant, as kubectl's flags of these names say it. */
+export interface ClusterChoice {
+  /** Undefined: as the environment says. */
+  readonly kubeconfig?: string | undefined;
+  /** Undefined: the current one. */
+  readonly context?: string | undefined;
+}
+
+/**
+ * The connection that a user asks for.
+ * @throws Error when there is no such file or context.
+ */
+export function connectTo({ kubeconfig, context }: ClusterChoice): Connection {
+  const config = new KubeConfig();
+  if (kubeconfig === undefined) config.loadFromDefault();
+  else config.loadFromFile(kubeconfig);
+  if (context !== undefined) {
+    if (config.getContextObject(context) === null) {
+      throw new Error(`the kubeconfig has no context ${context}`);
+    }
+    config.setCurrentContext(context);
+  }
+  return new Connection(config);
 }
 
 function requestUrl(server: string, request: Request): URL {

@@ -22,7 +22,7 @@ export {
   type ServerVersion,
 } from "./client";
 export { systemClock, type Clock } from "./clock";
-export { connectFromEnvironment, Connection } from "./connection";
+export { connectFromEnvironment, connectTo, Connection, type ClusterChoice } from "./connection";
 export {
   ApiError,
   describeError,

@@ -27,6 +27,10 @@ export const ANNOTATION_DISABLE_L7 = `${GROUP}/disable-l7`;
 /** Gardener's way to say the same. */
 export const ANNOTATION_DISABLE_ISTIO_TLS_TERMINATION =
   "shoot.gardener.cloud/disable-istio-tls-termination";
+/** On an owner of Pods: the routes (as a hash) that fairlead last restarted them for. */
+export const ANNOTATION_RESTARTED_FOR = `${GROUP}/restarted-for`;
+/** On a Pod template: when its owner was last restarted, as `kubectl rollout restart` writes it. */
+export const ANNOTATION_RESTARTED_AT = "kubectl.kubernetes.io/restartedAt";
 /** On a HostedAPIServer: its deletion does not wait for routed Pods. */
 export const ANNOTATION_FORCE_DELETE = `${GROUP}/force-delete`;
 export const FINALIZER_EXPOSURE = `${GROUP}/exposure`;
@@ -46,6 +50,7 @@ export const FIELD_MANAGERS = {
   credentials: "fairlead-credentials",
   exposure: "fairlead-exposure",
   services: "fairlead-services",
+  stalePods: "fairlead-stale-pods",
   status: "fairlead-status",
   install: "fairlead-install",
   webhook: "fairlead-webhook",

@@ -45,8 +45,13 @@ const collections = {
   Secret: "/api/v1/secrets",
   Service: "/api/v1/services",
   ServiceAccount: "/api/v1/serviceaccounts",
+  DaemonSet: "/apis/apps/v1/daemonsets",
+  Deployment: "/apis/apps/v1/deployments",
   ReplicaSet: "/apis/apps/v1/replicasets",
   ClusterRole: "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+  StatefulSet: "/apis/apps/v1/statefulsets",
+  PodDisruptionBudget: "/apis/policy/v1/poddisruptionbudgets",
+  RoleBinding: "/apis/rbac.authorization.k8s.io/v1/rolebindings",
   CustomResourceDefinition: "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
   EndpointSlice: "/apis/discovery.k8s.io/v1/endpointslices",
   HostedAPIServer: "/apis/fairlead.dev/v1alpha1/hostedapiservers",
@@ -222,6 +227,14 @@ export class Api {
       body: patch,
       contentType,
     });
+  }
+
+  /** Binds a Pod to a Node, as a scheduler does. */
+  async bind({ namespace, name }: Ref, node: string): Promise<void> {
+    const target = { apiVersion: "v1", kind: "Node", name: node };
+    const body = { apiVersion: "v1", kind: "Binding", metadata: { name, namespace }, target };
+    const path = `${collectionPath("Pod", namespace)}/${name}/binding`;
+    await this.#send({ method: "POST", path, body });
   }
 
   /** Deletes an object, if it exists; a Pod at once, since there is no kubelet that would end it. */

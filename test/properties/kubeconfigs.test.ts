@@ -5,7 +5,7 @@ import {
   planSecret,
   type SecretMemory,
 } from "../../capabilities/exposure/clients/decide";
-import { findStalePods, type ExistingPod } from "../../capabilities/exposure/clients/stale-pods";
+import { findStalePods, type ExistingPod } from "../../lib/domain/stale-pods";
 import { pointKubeconfig } from "../../capabilities/exposure/resources";
 import type { KubeconfigSecret } from "../../capabilities/exposure/resources/kubeconfig";
 import { decideRouting } from "../../capabilities/pods/decide";

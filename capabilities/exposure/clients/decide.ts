@@ -5,7 +5,7 @@ import {
   type KubeconfigSecretKeepReason,
   type KubeconfigTarget,
 } from "../resources/kubeconfig";
-import type { StalePod, StaleReason, WantedAliases } from "./stale-pods";
+import type { StalePod, StaleReason, WantedAliases } from "../../../lib/domain/stale-pods";
 
 /** Why a Secret's kubeconfigs do not lead where they should. */
 export type ClientsReason =

@@ -1,6 +1,11 @@
 import type { KubernetesClient } from "../../../lib/cluster";
 import { stalePodsProblem, type ClientsProblem } from "./decide";
-import { findStalePods, usesSecret, type ExistingPod, type WantedAliases } from "./stale-pods";
+import {
+  findStalePods,
+  usesSecret,
+  type ExistingPod,
+  type WantedAliases,
+} from "../../../lib/domain/stale-pods";
 
 /** When Pods are looked at again, because stale ones were in the way. */
 export interface PodsLook {

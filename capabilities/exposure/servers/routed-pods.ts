@@ -5,7 +5,7 @@ import {
   NETWORK_POLICY_ALLOWED,
   networkPolicyLabel,
 } from "../../../lib/domain/network-policy-label";
-import { isRunning, type ExistingPod } from "../clients/stale-pods";
+import { isRunning, type ExistingPod } from "../../../lib/domain/stale-pods";
 import { targetPortOf } from "../resources";
 
 /** How many Pods of a namespace have an alias of a HostedAPIServer's hosts to the gateway and still run. */

@@ -13,7 +13,7 @@ import {
   usesSecret,
   type ExistingPod,
   type WantedAliases,
-} from "../../../capabilities/exposure/clients/stale-pods";
+} from "../../../lib/domain/stale-pods";
 import type { KubeconfigTarget } from "../../../capabilities/exposure/resources";
 import type { KubernetesObject } from "../../../lib/api";
 import { parseCertificates } from "../../../lib/domain/certificates";

@@ -1,6 +1,6 @@
-import type { ObjectMeta } from "../../../lib/api";
-import { isSameAddress } from "../../../lib/domain/ip-addresses";
-import { mountedSecrets, routingOf, type Pod, type Routing } from "../../../lib/domain/routed-pods";
+import type { ObjectMeta } from "../api";
+import { isSameAddress } from "./ip-addresses";
+import { mountedSecrets, routingOf, type Pod, type Routing } from "./routed-pods";
 
 /** What of a container takes values from Secrets; they stay as they were when the container started. */
 interface Container {
@@ -69,7 +69,8 @@ export function usesSecret(pod: ExistingPod, name: string): boolean {
   return mountedSecrets(pod).includes(name) || all.flatMap(environmentSecrets).includes(name);
 }
 
-function staleReasonOf(pod: ExistingPod, wanted: WantedAliases): StaleReason | undefined {
+/** Why a Pod does not have the aliases that it should have; undefined where it has them. */
+export function staleReasonOf(pod: ExistingPod, wanted: WantedAliases): StaleReason | undefined {
   const aliases = pod.spec.hostAliases ?? [];
   const isWanted = (ip: string): boolean =>
     wanted.addresses.some((address) => isSameAddress(address, ip));
