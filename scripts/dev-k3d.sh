@@ -35,7 +35,7 @@ delete=(k3d cluster delete "$name")
 if $print_only; then
   # Of these words, none needs quotes.
   echo "${create[*]}"
-  echo "${kubeconfig[*]} > ~/.kube/fairlead-dev"
+  echo "mkdir -p ~/.kube && ${kubeconfig[*]} > ~/.kube/fairlead-dev"
   echo "KUBECONFIG=~/.kube/fairlead-dev LOG_LEVEL=info ${loop[*]}"
   echo "${delete[*]}"
   exit 0

@@ -26,7 +26,7 @@ export interface KeyPair {
   readonly privateKeyPem: string;
 }
 
-export type KeyAlgorithm = "ecdsa" | "rsa";
+export type KeyAlgorithm = "ecdsa" | "rsa" | "rsa3072";
 
 interface Validity {
   /** Default: five minutes ago, for clocks that differ. */
@@ -40,6 +40,11 @@ export interface AuthorityRequest extends Validity {
   readonly commonName: string;
   /** Default "ecdsa" (P-256); "rsa" has 2048 bits. */
   readonly algorithm?: KeyAlgorithm;
+  /** As hexadecimal digits; default: a random one. */
+  readonly serialNumber?: string;
+  /** How many authorities may be below it; default: any number. */
+  readonly pathLength?: number;
+  readonly dnsNames?: readonly string[];
   /** "leaf" leaves the CA flag out, for tests of what must be refused. Default "authority". */
   readonly constraint?: "authority" | "leaf";
 }
@@ -67,13 +72,14 @@ export async function createCA(request: AuthorityRequest): Promise<KeyPair> {
   const keys = await generateKeys(request.algorithm);
   const isAuthority = request.constraint !== "leaf";
   const certificate = await X509CertificateGenerator.createSelfSigned({
-    serialNumber: randomSerialNumber(),
+    serialNumber: request.serialNumber ?? randomSerialNumber(),
     name: [{ CN: [request.commonName] }],
     ...validity(request, 3650),
     keys,
     signingAlgorithm: signatureOf(keys.privateKey),
     extensions: [
-      new BasicConstraintsExtension(isAuthority, undefined, true),
+      new BasicConstraintsExtension(isAuthority, request.pathLength, true),
+      ...nameExtensions(request),
       new KeyUsagesExtension(
         isAuthority
           ? KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign | KeyUsageFlags.digitalSignature
@@ -134,11 +140,15 @@ export async function createSigningRequest(
   };
 }
 
-function leafExtensions(request: LeafRequest): Extension[] {
+function nameExtensions(request: Pick<LeafRequest, "dnsNames" | "ipAddresses">): Extension[] {
   const names = [
     ...(request.dnsNames ?? []).map((value) => ({ type: "dns" as const, value })),
     ...(request.ipAddresses ?? []).map((value) => ({ type: "ip" as const, value })),
   ];
+  return names.length > 0 ? [new SubjectAlternativeNameExtension(names)] : [];
+}
+
+function leafExtensions(request: LeafRequest): Extension[] {
   const usages = request.usages.map((usage) =>
     usage === "server" ? ExtendedKeyUsage.serverAuth : ExtendedKeyUsage.clientAuth,
   );
@@ -146,7 +156,7 @@ function leafExtensions(request: LeafRequest): Extension[] {
     new BasicConstraintsExtension(false, undefined, true),
     new KeyUsagesExtension(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment, true),
     ...(usages.length > 0 ? [new ExtendedKeyUsageExtension(usages)] : []),
-    ...(names.length > 0 ? [new SubjectAlternativeNameExtension(names)] : []),
+    ...nameExtensions(request),
   ];
 }
 
@@ -165,7 +175,11 @@ async function generateKeys(algorithm: KeyAlgorithm = "ecdsa"): Promise<webcrypt
   const parameters =
     algorithm === "ecdsa"
       ? ecdsaKey
-      : { ...rsaKey, modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) };
+      : {
+          ...rsaKey,
+          modulusLength: algorithm === "rsa" ? 2048 : 3072,
+          publicExponent: new Uint8Array([1, 0, 1]),
+        };
   return webcrypto.subtle.generateKey(parameters, true, ["sign", "verify"]);
 }
 

@@ -8,6 +8,7 @@ import {
   frontProxyNames,
   type HostedFiles,
   type HostedKeys,
+  type HostedNames,
   writeHostedFiles,
 } from "./hosted-files";
 import { createKubectl, type Kubectl } from "./kubectl";
@@ -38,6 +39,12 @@ export interface HostedRequest {
   readonly readinessPeriodMs?: number;
   /** Appended to kube-apiserver's flags; the last one wins. */
   readonly flags?: readonly string[];
+  /** Of the Service, and where the API servers listen; default 443, `kube-apiserver`. */
+  readonly port?: { readonly number: number; readonly name: string };
+  /** Makes its keys; default: `createHostedKeys`. */
+  readonly makeKeys?: (names: HostedNames) => Promise<HostedKeys>;
+  /** `--requestheader-allowed-names`; with none there is no such flag. Default: `frontProxyNames`. */
+  readonly frontProxyNames?: readonly string[];
 }
 
 /** One kube-apiserver with its Pod. */
@@ -126,6 +133,7 @@ export interface HostedGround {
 
 const readyTimeoutMs = 120_000;
 const serviceRange = "172.20.0.0/16";
+const defaultPort = { number: 443, name: "kube-apiserver" } as const;
 
 /**
  * Starts the kube-apiservers of a hosted cluster and waits until all are ready, as their Pods and
@@ -142,7 +150,8 @@ export async function startHosted(
   await mkdir(directory, { recursive: true });
   await ensureNamespace(ground.rest, namespace);
   const labels = { app: "kubernetes", role: "apiserver", "hosted-api-server": name };
-  const clusterIP = await ensureService(ground.rest, { namespace, name, labels });
+  const port = request.port ?? defaultPort;
+  const clusterIP = await ensureService(ground.rest, { namespace, name, labels, port });
   const zones = request.zones ?? ["zone-1", "zone-1", "zone-1"];
   const [programs, ...places] = await Promise.all([
     ground.findPrograms(request.kubernetesVersion),
@@ -150,14 +159,15 @@ export async function startHosted(
       ground.network.addPod({ name: `${namespace}-${name}-${index}` }),
     ),
   ]);
-  const keys = await createHostedKeys({
+  const makeKeys = request.makeKeys ?? createHostedKeys;
+  const keys = await makeKeys({
     namespace,
     name,
     dnsNames: request.dnsNames ?? [],
     ipAddresses: [clusterIP, "172.20.0.1", ...places.map((place) => place.address)],
   });
   const files = await writeHostedFiles(directory, keys);
-  const own: Own = { ...ground, request, directory, keys, files, labels, name, ...programs };
+  const own: Own = { ...ground, request, directory, keys, files, labels, name, port, ...programs };
   const running = await Promise.all(
     places.map(async (place, index) =>
       startReplica(own, place, { index, zone: zones[index] ?? "zone-1" }),
@@ -200,9 +210,12 @@ export async function startHosted(
   };
 }
 
+type Port = NonNullable<HostedRequest["port"]>;
+
 interface Own extends HostedGround {
   readonly request: HostedRequest;
   readonly name: string;
+  readonly port: Port;
   readonly labels: Readonly<Record<string, string>>;
   readonly keys: HostedKeys;
   readonly files: HostedFiles;
@@ -216,16 +229,18 @@ async function ensureService(
     readonly namespace: string;
     readonly name: string;
     readonly labels: Readonly<Record<string, string>>;
+    readonly port: Port;
   },
 ): Promise<string> {
   const path = `/api/v1/namespaces/${service.namespace}/services`;
+  const { name, number } = service.port;
   await ensure(rest, path, {
     apiVersion: "v1",
     kind: "Service",
     metadata: { name: service.name, labels: service.labels },
     spec: {
       selector: service.labels,
-      ports: [{ name: "kube-apiserver", port: 443, targetPort: 443, protocol: "TCP" }],
+      ports: [{ name, port: number, targetPort: number, protocol: "TCP" }],
     },
   });
   const { spec } = await rest.json<{ spec: { clusterIP: string } }>({
@@ -255,7 +270,7 @@ async function startReplica(
   const { namespace, readinessPeriodMs = 500 } = own.request;
   own.setZone(place.address, which.zone);
   const rest = createRest({
-    url: `https://${place.address}`,
+    url: `https://${place.address}:${own.port.number}`,
     dial: own.relay.dial,
     caPem: own.keys.serverCA.certificatePem,
     client: own.keys.admin,
@@ -282,7 +297,7 @@ async function startReplica(
     labels: own.labels,
     zone: which.zone,
     address: place.address,
-    ports: [{ name: "https", containerPort: 443 }],
+    ports: [{ name: "https", containerPort: own.port.number }],
     isReady,
     periodMs: readinessPeriodMs,
   });
@@ -341,11 +356,12 @@ function isRequest(labels: Sample["labels"]): boolean {
 
 function hostedFlags(own: Own, address: string): string[] {
   const { files, directory } = own;
+  const allowedNames = own.request.frontProxyNames ?? frontProxyNames;
   return [
     `--etcd-servers=${own.etcd.url}`,
     `--etcd-prefix=/${own.request.namespace}/${own.name}`,
     `--bind-address=${address}`,
-    "--secure-port=443",
+    `--secure-port=${own.port.number}`,
     `--advertise-address=${address}`,
     "--endpoint-reconciler-type=none",
     `--cert-dir=${join(directory, "pki")}`,
@@ -353,7 +369,7 @@ function hostedFlags(own: Own, address: string): string[] {
     `--tls-private-key-file=${files.serverKey}`,
     `--client-ca-file=${files.clientCA}`,
     `--requestheader-client-ca-file=${files.frontProxyCA}`,
-    `--requestheader-allowed-names=${frontProxyNames.join(",")}`,
+    ...(allowedNames.length > 0 ? [`--requestheader-allowed-names=${allowedNames.join(",")}`] : []),
     "--requestheader-username-headers=X-Remote-User",
     "--requestheader-group-headers=X-Remote-Group",
     "--requestheader-extra-headers-prefix=X-Remote-Extra-",
@@ -398,8 +414,9 @@ async function startHostedKwok(own: Own, kubeconfigPath: string): Promise<Kwok> 
 
 function clientsOf(own: Own, clusterIP: string) {
   const { keys } = own;
+  const url = `https://${clusterIP}:${own.port.number}`;
   const rest = createRest({
-    url: `https://${clusterIP}`,
+    url,
     dial: own.relay.dial,
     caPem: keys.serverCA.certificatePem,
     client: keys.admin,
@@ -413,7 +430,7 @@ function clientsOf(own: Own, clusterIP: string) {
       const name = `kubeconfig-${kubeconfigCount}-${encodeURIComponent(user.name)}`;
       const path = join(own.directory, name);
       await writeKubeconfig(path, {
-        url: access.server ?? `https://${clusterIP}`,
+        url: access.server ?? url,
         caPem: access.caPem ?? keys.serverCA.certificatePem,
         userName: user.name,
         client: access.token === undefined ? await issueUser(keys.clientCA, user) : undefined,

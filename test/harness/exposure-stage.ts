@@ -31,7 +31,11 @@ export interface ExposureStage extends Stage {
   refusals(): Promise<Readonly<Record<string, number>>>;
 }
 
-async function refusalsOf(plane: DataPlane, gateway: Gateway): Promise<Record<string, number>> {
+/** What istiod and a gateway's Envoys have refused since they started, by kind. */
+export async function refusalsOf(
+  plane: DataPlane,
+  gateway: Gateway,
+): Promise<Record<string, number>> {
   const found: Record<string, number> = {};
   for (const [kind, count] of Object.entries(await plane.istiod.rejections())) {
     if (count > 0) found[`istiod ${kind}`] = count as number;

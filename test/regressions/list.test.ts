@@ -1,23 +1,6 @@
-import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import {
-  createSourceFile,
-  forEachChild,
-  isCallExpression,
-  isNoSubstitutionTemplateLiteral,
-  isStringLiteral,
-  ScriptTarget,
-  type Node,
-} from "typescript";
+import { caseExists, isCase, namesIn, readDocument, readTests } from "../docs/named-tests";
 
-const root = resolve(__dirname, "../..");
-const list = readFileSync(join(root, "docs/regressions.md"), "utf8");
-
-/** A test that the list names: a declarative case by its folder, another one by its file and name. */
-interface NamedTest {
-  readonly path: string;
-  readonly names: readonly string[];
-}
+const list = readDocument("docs/regressions.md");
 
 /** What the list must have an entry for, by the issues of others that it is about. */
 const ISSUES = [
@@ -42,40 +25,11 @@ const OTHERS = [
   "envoyproxy/envoy/issues/21235",
 ];
 
-/** `folder of a case`, or `path`: "name", "name" */
-const REFERENCE = /`(test\/cases\/[^`]+|[^`]+\.test\.ts)`(?:: ((?:"[^"]+"(?:, )?)+))?/g;
-
 /** The entries: rows of tables, without the heads. */
 const entries = list
   .split("\n")
   .filter((line) => line.startsWith("|") && !/^\| (There|Risk|---)/.test(line));
 
-function readTests(text: string): readonly NamedTest[] {
-  return [...text.matchAll(REFERENCE)].map(([, path = "", names = ""]) => ({
-    path,
-    names: [...names.matchAll(/"([^"]+)"/g)].map(([, name = ""]) => name),
-  }));
-}
-
-/** The names that a file's calls give: of tests, of groups of tests, and of what `each` makes. */
-function namesIn(path: string): ReadonlySet<string> {
-  const text = readFileSync(join(root, path), "utf8");
-  const names = new Set<string>();
-  const visit = (node: Node): void => {
-    if (isCallExpression(node) && /^(it|test|describe)/.test(node.expression.getText(source))) {
-      const [name] = node.arguments;
-      if (name !== undefined && (isStringLiteral(name) || isNoSubstitutionTemplateLiteral(name))) {
-        names.add(name.text);
-      }
-    }
-    forEachChild(node, visit);
-  };
-  const source = createSourceFile(path, text, ScriptTarget.Latest, true);
-  visit(source);
-  return names;
-}
-
-const isCase = ({ path }: NamedTest): boolean => path.startsWith("test/cases/");
 const named = entries.flatMap(readTests);
 
 describe("the list of regressions", () => {
@@ -90,7 +44,7 @@ describe("the list of regressions", () => {
   });
 
   it.each(named.filter(isCase).map(({ path }) => path))("names the case %s", (path) => {
-    expect(existsSync(join(root, path, "then.yaml"))).toBe(true);
+    expect(caseExists(path)).toBe(true);
   });
 
   it.each(named.filter((test) => !isCase(test)).map(({ path, names }) => [path, names] as const))(
