@@ -416,38 +416,3 @@ describe("a release", () => {
     expect(await api.list("InternalGateway")).toHaveLength(1);
   });
 });
-
-describe("after an evaluation with Pepr's own manifest", () => {
-  let cluster: EmbeddedCluster;
-  let api: Api;
-
-  beforeAll(async () => {
-    cluster = await startCluster({ version: LARGE_CASES_VERSION, controllerManager: "run" });
-    api = new Api(cluster);
-    await api.create(namespace("istio-ingress"));
-  }, START_TIMEOUT_MS);
-  afterAll(async () => {
-    api.close();
-    await cluster.stop();
-  });
-
-  it("nothing of it is left, and what users made is", async () => {
-    const definitions = manifestObjects().filter(({ kind }) => kind === "CustomResourceDefinition");
-    for (const definition of definitions) {
-      await kubectl(cluster, ["apply", "-f", "-"], JSON.stringify(definition));
-    }
-    await eventually(async () => api.create(internalGateway("istio-ingress")));
-    const before = await inventory(cluster);
-    // As `pepr deploy` does.
-    const { peprManifest } = built;
-    await kubectl(cluster, ["apply", "--server-side", "-f", peprManifest]);
-    expect(await inventory(cluster)).toContain("deployment.apps/pepr-fairlead");
-
-    await kubectl(cluster, ["delete", "-f", peprManifest, "--timeout=120s"]);
-    await eventually(async () => {
-      expect(await inventory(cluster)).toEqual(before);
-    });
-    await kubectl(cluster, ["apply", "--validate=strict", "-f", built.manifest]);
-    expect(await api.list("InternalGateway")).toHaveLength(1);
-  });
-});
