@@ -124,7 +124,7 @@ describeProcessNode("fairlead's Pods", () => {
       const [, kibibytes] = /^VmHWM:\s+(\d+) kB$/m.exec(statusOf(programId)) ?? [];
       return `${containerName} ${(Number(kibibytes) / 1024).toFixed(0)} MiB`;
     });
-    process.stdout.write(
+    process.stderr.write(
       `rolling restarts under load: ${tried} admissions tried; peaks of memory: ${peaks.join(", ")}\n`,
     );
     expect(outcome).toEqual({ routed: tried, missed: 0, refused: [], unanswered: [] });
