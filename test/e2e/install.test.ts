@@ -415,4 +415,17 @@ describe("a release", () => {
     });
     expect(await api.list("InternalGateway")).toHaveLength(1);
   });
+
+  it("takes over what kubectl has applied", async () => {
+    await kubectl(cluster, ["apply", "-f", built.manifest]);
+    const install = ["install", "fairlead", built.archive, "--namespace=default"];
+    expect((await helm(install, cluster)).stderr).toContain("cannot be imported");
+    await runHelm([...install, "--take-ownership"], cluster);
+
+    await runHelm(["uninstall", "fairlead", "--namespace=default"], cluster);
+    await eventually(async () => {
+      const left = (await inventory(cluster)).filter((name) => !before.includes(name));
+      expect(left.filter((name) => !name.startsWith("customresourcedefinition"))).toEqual([]);
+    });
+  });
 });
