@@ -111,7 +111,8 @@ async function prepareDataPlane(): Promise<"run" | "skip"> {
 
 /** Finds or builds the programs of the embedded clusters; the unit tests run meanwhile. */
 async function prepareClusters(): Promise<"run" | "skip"> {
-  await buildPrograms([LARGE_CASES_VERSION, "--with", "kube-controller-manager"]);
+  const parts = ["--with", "kube-controller-manager", "--with", "helm"];
+  await buildPrograms([LARGE_CASES_VERSION, ...parts]);
   await buildPrograms(kubernetesVersionsUnderTest());
   return prepareDataPlane();
 }

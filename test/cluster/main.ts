@@ -16,7 +16,7 @@ import {
 
 const usage = `The embedded cluster: etcd, kube-apiserver and kubectl on this machine.
 
-  build [version…] [--with kube-controller-manager] [--with data-plane]
+  build [version…] [--with kube-controller-manager] [--with data-plane] [--with helm]
       Builds programs into the cache. Without a version: ${defaultKubernetesVersion}; "all": every one.
   start [--version ${defaultKubernetesVersion}] [--port 6443] [--with kube-controller-manager]
       Starts a cluster and keeps it until Ctrl-C.
@@ -39,6 +39,7 @@ interface Command {
   readonly port: number | undefined;
   readonly controllerManager: "none" | "run";
   readonly dataPlane: "none" | "run";
+  readonly helm: "none" | "build";
 }
 
 function parseCommand(args: readonly string[]): Command | "help" {
@@ -67,8 +68,8 @@ function parseCommand(args: readonly string[]): Command | "help" {
 function parseWith(
   names: readonly string[],
   withDataPlane: boolean,
-): Pick<Command, "controllerManager" | "dataPlane"> {
-  const known = ["kube-controller-manager", "data-plane"];
+): Pick<Command, "controllerManager" | "dataPlane" | "helm"> {
+  const known = ["kube-controller-manager", "data-plane", "helm"];
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined) {
     throw new UsageError(`--with takes ${known.join(" or ")}, not ${unknown}.`);
@@ -76,7 +77,7 @@ function parseWith(
   const dataPlane = withDataPlane || names.includes("data-plane") ? "run" : "none";
   const controllerManager =
     dataPlane === "run" || names.includes("kube-controller-manager") ? "run" : "none";
-  return { controllerManager, dataPlane };
+  return { controllerManager, dataPlane, helm: names.includes("helm") ? "build" : "none" };
 }
 
 function parsePort(text: string): number {
@@ -91,8 +92,11 @@ async function build(command: Command, signal: AbortSignal): Promise<void> {
   const kubernetes = versions.flatMap((version) =>
     targetsOf(version, programsAt(version, command)),
   );
-  const others: readonly ProgramName[] =
-    command.dataPlane === "run" ? ["etcd", ...dataPlanePrograms] : ["etcd"];
+  const others: readonly ProgramName[] = [
+    "etcd",
+    ...(command.dataPlane === "run" ? dataPlanePrograms : []),
+    ...(command.helm === "build" ? (["helm"] as const) : []),
+  ];
   const cache = cacheDirectory();
   await buildPrograms([...targetsOf(defaultKubernetesVersion, others), ...kubernetes], {
     cache,
@@ -100,7 +104,10 @@ async function build(command: Command, signal: AbortSignal): Promise<void> {
     progress: createProgress(),
     signal,
   });
-  const extra = command.dataPlane === "run" ? ["data plane"] : [];
+  const extra = [
+    ...(command.dataPlane === "run" ? ["data plane"] : []),
+    ...(command.helm === "build" ? ["helm"] : []),
+  ];
   console.log(`In ${cache}: ${["etcd", ...versions, ...extra].join(", ")}.`);
 }
 

@@ -10,7 +10,7 @@ import { startRelay } from "./relay";
 import { createRest, type Rest } from "./rest";
 import { startScheduler } from "./scheduler";
 import { startServiceProxy } from "./service-proxy";
-import { startWatchdog } from "./watchdog";
+import { startWatchdog, type Watchdog } from "./watchdog";
 
 /** A node of a cluster that is about to be started. */
 export interface PreparedNode {
@@ -65,31 +65,31 @@ function egressConfiguration(udsName: string): string {
 /** Prepares a node; its files are below a directory of its own, which goes when the node or this process ends. */
 export async function prepareProcessNode(): Promise<PreparedNode> {
   const directory = await mkdtemp(join(await realpath(tmpdir()), "fairlead-node-"));
+  const watchdog = startWatchdog(directory);
   const configurationPath = join(directory, "egress.json");
   await writeFile(configurationPath, egressConfiguration(join(directory, "inside.sock")));
   return {
     apiServerFlags: [`--egress-selector-config-file=${configurationPath}`],
-    start: async (cluster, options) => startNode(cluster, { directory, ...options }),
+    start: async (cluster, options) => startNode(cluster, { directory, watchdog, ...options }),
   };
 }
 
 interface NodeRequest extends ProcessNodeOptions {
   readonly directory: string;
+  readonly watchdog: Watchdog;
 }
 
 async function startNode(cluster: EmbeddedCluster, request: NodeRequest): Promise<ProcessNode> {
-  const { directory } = request;
+  const { watchdog } = request;
   const { paths } = await findPrograms({
     version: cluster.version,
     programs: ["relay", "kube-scheduler"],
     progress: silentProgress,
   });
-  const watchdog = startWatchdog(directory);
   const ended = new AbortController();
   try {
     return await startParts(cluster, {
       ...request,
-      watchdog,
       ended,
       programs: { relay: paths.relay ?? "", scheduler: paths["kube-scheduler"] ?? "" },
     });
@@ -101,7 +101,6 @@ async function startNode(cluster: EmbeddedCluster, request: NodeRequest): Promis
 }
 
 interface PartsRequest extends NodeRequest {
-  readonly watchdog: ReturnType<typeof startWatchdog>;
   readonly ended: AbortController;
   readonly programs: { readonly relay: string; readonly scheduler: string };
 }

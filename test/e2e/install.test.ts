@@ -415,39 +415,17 @@ describe("a release", () => {
     });
     expect(await api.list("InternalGateway")).toHaveLength(1);
   });
-});
 
-describe("after an evaluation with Pepr's own manifest", () => {
-  let cluster: EmbeddedCluster;
-  let api: Api;
+  it("takes over what kubectl has applied", async () => {
+    await kubectl(cluster, ["apply", "-f", built.manifest]);
+    const install = ["install", "fairlead", built.archive, "--namespace=default"];
+    expect((await helm(install, cluster)).stderr).toContain("cannot be imported");
+    await runHelm([...install, "--take-ownership"], cluster);
 
-  beforeAll(async () => {
-    cluster = await startCluster({ version: LARGE_CASES_VERSION, controllerManager: "run" });
-    api = new Api(cluster);
-    await api.create(namespace("istio-ingress"));
-  }, START_TIMEOUT_MS);
-  afterAll(async () => {
-    api.close();
-    await cluster.stop();
-  });
-
-  it("nothing of it is left, and what users made is", async () => {
-    const definitions = manifestObjects().filter(({ kind }) => kind === "CustomResourceDefinition");
-    for (const definition of definitions) {
-      await kubectl(cluster, ["apply", "-f", "-"], JSON.stringify(definition));
-    }
-    await eventually(async () => api.create(internalGateway("istio-ingress")));
-    const before = await inventory(cluster);
-    // As `pepr deploy` does.
-    const { peprManifest } = built;
-    await kubectl(cluster, ["apply", "--server-side", "-f", peprManifest]);
-    expect(await inventory(cluster)).toContain("deployment.apps/pepr-fairlead");
-
-    await kubectl(cluster, ["delete", "-f", peprManifest, "--timeout=120s"]);
+    await runHelm(["uninstall", "fairlead", "--namespace=default"], cluster);
     await eventually(async () => {
-      expect(await inventory(cluster)).toEqual(before);
+      const left = (await inventory(cluster)).filter((name) => !before.includes(name));
+      expect(left.filter((name) => !name.startsWith("customresourcedefinition"))).toEqual([]);
     });
-    await kubectl(cluster, ["apply", "--validate=strict", "-f", built.manifest]);
-    expect(await api.list("InternalGateway")).toHaveLength(1);
   });
 });

@@ -25,6 +25,10 @@ const built = builtInstallation();
 /** At least as many Pods are created while Pods of fairlead are replaced. */
 const LEAST_ADMISSIONS = 2_000;
 
+function statusOf(programId: number | undefined): string {
+  return readFileSync(`/proc/${programId ?? 0}/status`, "utf8");
+}
+
 describeProcessNode("fairlead's Pods", () => {
   let stage: NodeStage;
   let load: AdmissionLoad | undefined;
@@ -82,7 +86,7 @@ describeProcessNode("fairlead's Pods", () => {
     const pods = stage.node.kubelet.pods();
     expect(pods).toHaveLength(3);
     for (const { programId = 0 } of pods) {
-      const status = readFileSync(`/proc/${programId}/status`, "utf8");
+      const status = statusOf(programId);
       expect(status).toMatch(/^Uid:\t65532\t65532\t65532\t65532$/m);
       expect(status).toMatch(/^NSpid:\t\d+\t1$/m);
       expect(status).toMatch(/^CapEff:\t0+$/m);
@@ -99,7 +103,7 @@ describeProcessNode("fairlead's Pods", () => {
   it("lose no admission in rolling restarts under load, while the kubelet starts a watch process anew whose watch is dead", async () => {
     const old = stage.node.kubelet.pods().map(({ name }) => name);
     load = await startAdmissionLoad(stage.api);
-    proxy.hold(/\/internalgateways\b/);
+    proxy.hold(/^\/apis\/fairlead.dev\/v1alpha1\/internalgateways\b/);
     await rollOut("pepr-fairlead");
     await eventually(() => {
       expect(watcher().restarts).toBe(1);
@@ -116,7 +120,13 @@ describeProcessNode("fairlead's Pods", () => {
     }, patience);
     const { tried, ...outcome } = await load.stop();
 
-    process.stdout.write(`rolling restarts under load: ${tried} admissions tried\n`);
+    const peaks = stage.node.kubelet.pods().map(({ containerName, programId }) => {
+      const [, kibibytes] = /^VmHWM:\s+(\d+) kB$/m.exec(statusOf(programId)) ?? [];
+      return `${containerName} ${(Number(kibibytes) / 1024).toFixed(0)} MiB`;
+    });
+    process.stderr.write(
+      `rolling restarts under load: ${tried} admissions tried; peaks of memory: ${peaks.join(", ")}\n`,
+    );
     expect(outcome).toEqual({ routed: tried, missed: 0, refused: [], unanswered: [] });
     const now = stage.node.kubelet.pods().map(({ name, restarts }) => ({ name, restarts }));
     expect(now.filter(({ name, restarts }) => old.includes(name) || restarts > 0)).toEqual([]);

@@ -140,6 +140,11 @@ export interface Impersonated {
   readonly groups?: readonly string[];
 }
 
+/** The sentence of a Status; a path that is not served is answered without one. */
+function refusalText(text: string): string {
+  return text.startsWith("{") ? ((JSON.parse(text) as { message?: string }).message ?? "") : text;
+}
+
 /** A cluster administrator's connection to the API server of an embedded cluster: kubectl costs a process a call. */
 export class Api {
   readonly #url: URL;
@@ -307,11 +312,11 @@ export class Api {
         response.on("error", reject);
         response.on("end", () => {
           const code = response.statusCode ?? 0;
-          const answer = JSON.parse(Buffer.concat(chunks).toString("utf8")) as T;
+          const text = Buffer.concat(chunks).toString("utf8");
           if (code >= 200 && code < 300) {
-            resolve({ code, body: answer, warnings: warningsOf(response) });
+            resolve({ code, body: JSON.parse(text) as T, warnings: warningsOf(response) });
           } else {
-            reject(new Refusal(code, (answer as { message?: string }).message ?? ""));
+            reject(new Refusal(code, refusalText(text)));
           }
         });
       });

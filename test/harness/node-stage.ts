@@ -61,10 +61,9 @@ export async function setNodeStage(version: string): Promise<NodeStage> {
       api,
       ...words,
       async untilRolledOut() {
-        for (const name of ["pepr-fairlead-watcher", "pepr-fairlead"]) {
-          const rollout = ["rollout", "status", `deployment/${name}`, "--timeout=180s"];
-          await words.kubectl([...rollout, `--namespace=${SYSTEM}`]);
-        }
+        const deployments = ["deployment/pepr-fairlead", "deployment/pepr-fairlead-watcher"];
+        const rollout = ["-n", SYSTEM, "rollout", "status", "--timeout=180s"];
+        await words.kubectl([...rollout, ...deployments]);
       },
       podsOf: (container) =>
         node.kubelet.pods().filter(({ containerName }) => containerName === container),

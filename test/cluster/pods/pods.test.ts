@@ -149,7 +149,7 @@ describe("the files of a volume", () => {
 describe("a probe", () => {
   const verdicts = (outcomes: string, thresholds: object): string[] => {
     let state = unprobed;
-    return [...outcomes].map((outcome) => {
+    return outcomes.split("").map((outcome) => {
       state = countProbe(state, outcome === "+" ? "success" : "failure", thresholds);
       return state.verdict;
     });
