@@ -36,6 +36,7 @@ import {
   openHostedAPIServers,
   openWatchCaches,
   persist,
+  readScope,
   prepareWebhookServer,
   servingFilesFrom,
   systemClock,
@@ -84,9 +85,11 @@ function connected(): CacheContext {
   return context;
 }
 
+const scope = readScope(settings.scope);
 const routes = new Routes({
   clock,
   waitMs: servicesSettings.admissionWaitMs,
+  refusal: (namespace) => scope?.refusals.of(namespace),
   caches: {
     configMaps: (options) => openScopedCache(connected(), options),
     services: (options) => openScopedCache(connected(), options),
@@ -181,7 +184,6 @@ async function start(): Promise<void> {
   const serving = { clock, log, files: servingFilesFrom(process.env) };
   prepareWebhookServer(serving);
   const client = new KubernetesClient(connectFromEnvironment());
-  const { scope } = settings;
   const cluster = { client, clock, log, ...(scope === undefined ? {} : { scope }) };
   context = cluster;
   await persist(cluster, "install CustomResourceDefinitions", () =>

@@ -32,8 +32,11 @@ export function podsCapability({ routes, notes }: PodsOptions): Capability {
       const pod = request.Raw as unknown as Pod;
       if (routingOf(pod) !== "Routed") return;
       if (!(await routes.ready(namespace))) {
+        const refusal = routes.refusal(namespace);
         throw new Error(
-          `fairlead: what Namespace ${namespace} says about routes has not been read yet: try again in a few seconds.`,
+          refusal === undefined
+            ? `fairlead: what Namespace ${namespace} says about routes has not been read yet: try again in a few seconds.`
+            : `fairlead: what Namespace ${namespace} says about routes can't be read; bind fairlead's roles there. The API server says: ${refusal}`,
         );
       }
       const decision = decideRouting(pod, routes.inputs(namespace));

@@ -1,6 +1,7 @@
 import { KubeConfig, Watch } from "@kubernetes/client-node";
 import type { Clock } from "./clock";
 import { METADATA_ONLY } from "./client";
+import { ApiError } from "./errors";
 
 /** Until the response's head: a watch answers at once or not at all. */
 const CONNECT_TIMEOUT_MS = 30_000;
@@ -20,13 +21,15 @@ export interface WatchOptions {
   readonly metadataOnly: boolean;
   readonly clock: Clock;
   readonly project: (object: unknown) => unknown;
+  /** Told when the API server has taken a watch. */
+  readonly onOpen: () => void;
 }
 
-/** client-node tells the status alone; which right is missing is told here, and the status stays for who looks at it. */
+/** client-node tells the status alone; which right is missing is told here. */
 function explain(error: unknown, path: string): unknown {
-  const { statusCode } = error as { readonly statusCode?: number };
-  if (!(error instanceof Error) || statusCode !== 403) return error;
-  return Object.assign(new Error(`the right to watch ${path} is missing`), { statusCode });
+  const { statusCode: status } = error as { readonly statusCode?: number };
+  if (status !== 403) return error;
+  return new ApiError(`the right to watch ${path} is missing`, { status, reason: "Forbidden" });
 }
 
 class WatchConfig extends KubeConfig {
@@ -81,6 +84,7 @@ export class FreshWatch extends Watch {
     let heardMs = openedMs;
     let cancel = (): void => undefined;
     let over = false;
+    const isOver = (): boolean => over;
 
     const finish = (error: unknown): void => {
       if (over) return;
@@ -101,6 +105,7 @@ export class FreshWatch extends Watch {
       },
       finish,
     );
+    if (!isOver()) this.options.onOpen();
     const listen = (): void => {
       if (over) return;
       const silentMs = clock.nowMs() - heardMs;

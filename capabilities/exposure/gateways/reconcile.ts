@@ -4,7 +4,7 @@ import { applyStatus, describeError, type Outcome } from "../../../lib/cluster";
 import { stampCondition } from "../../../lib/domain/conditions";
 import { keyOf, splitKey } from "../../../lib/domain/keys";
 import { FIELD_MANAGERS } from "../../../lib/domain/names";
-import { findUnlisted, type Unlisted } from "../../../lib/domain/namespace-scope";
+import { findOutOfScope, type OutOfScope } from "../../../lib/domain/namespace-scope";
 import { executeAction } from "./execute";
 import type { GatewayFacts, GatewayFactsSource } from "./facts";
 import { GatewayObserver, type GatewayContext } from "./observe";
@@ -15,6 +15,8 @@ import { isRefusal } from "./refusals";
 const done: Outcome = { kind: "done" };
 /** A plan is made again after its writes: the route secret comes before the EnvoyFilter that holds it. */
 const MAX_ROUNDS = 3;
+/** A namespace that can't be read may be readable by then. */
+const REFUSED_RETRY_MS = 5_000;
 
 /**
  * Brings InternalGateways in line: all that their HostedAPIServers share, addresses and conditions. It listens to all
@@ -78,9 +80,9 @@ export class GatewayReconciler {
   async reconcile(key: string): Promise<Outcome> {
     const { caches, scope } = this.context;
     const { namespace, name } = splitKey(key);
-    const unlisted = findUnlisted(scope, namespace, "gateways");
-    if (unlisted !== undefined) {
-      return this.#leaveAlone(caches.internalGateways.get(name, namespace), unlisted);
+    const outOfScope = findOutOfScope(scope, namespace, "gateways");
+    if (outOfScope !== undefined) {
+      return this.#leaveAlone(caches.internalGateways.get(name, namespace), outOfScope);
     }
     for (let round = 0; ; round += 1) {
       const look = await this.#observer.look(key);
@@ -103,7 +105,7 @@ export class GatewayReconciler {
   /** What it has can be neither read nor written: only its status can say so. */
   async #leaveAlone(
     gateway: InternalGateway | undefined,
-    { reason, message }: Unlisted,
+    { reason, message }: OutOfScope,
   ): Promise<Outcome> {
     if (gateway === undefined) return done;
     const { client, clock } = this.context;
@@ -117,7 +119,7 @@ export class GatewayReconciler {
     );
     const target = { client, fieldManager: FIELD_MANAGERS.exposure, object: gateway };
     await applyStatus(target, { ...kept, conditions });
-    return done;
+    return reason === "ReadRefused" ? { kind: "again", afterMs: REFUSED_RETRY_MS } : done;
   }
 
   async #execute(observed: ObservedGateway): Promise<void> {
