@@ -40,6 +40,7 @@ import {
   openHostedAPIServers,
   openWatchCaches,
   persist,
+  readScope,
   prepareWebhookServer,
   PrometheusMetrics,
   servingFilesFrom,
@@ -99,9 +100,11 @@ function connected(): CacheContext {
   return context;
 }
 
+const scope = readScope(settings.scope);
 const routes = new Routes({
   clock,
   waitMs: servicesSettings.admissionWaitMs,
+  refusal: (namespace) => scope?.refusals.of(namespace),
   caches: {
     configMaps: (options) => openScopedCache(connected(), options),
     services: (options) => openScopedCache(connected(), options),
@@ -210,7 +213,6 @@ async function start(): Promise<void> {
       liveness.noteAnswer();
     }),
   );
-  const { scope } = settings;
   const cluster = {
     client,
     clock,

@@ -18,11 +18,13 @@ interface Options {
   readonly attachedTo?: string;
   /** Minutes after the first. */
   readonly age?: number;
-  readonly gatewayIn?: string;
+  /** Undefined: it names none. */
+  readonly gatewayIn?: string | undefined;
 }
 
 function hapi(namespace: string, options: Options = {}): HostedAPIServer {
-  const { attachedTo, age = 0, gatewayIn = "gateways" } = options;
+  const { attachedTo, age = 0 } = options;
+  const gatewayIn = "gatewayIn" in options ? options.gatewayIn : "gateways";
   return {
     apiVersion: "fairlead.dev/v1alpha1",
     kind: "HostedAPIServer",
@@ -34,7 +36,7 @@ function hapi(namespace: string, options: Options = {}): HostedAPIServer {
     spec: {
       kubernetesVersion: "1.34.2",
       hosts: ["api.example.com"],
-      gatewayRef: { namespace: gatewayIn, name: "default" },
+      ...(gatewayIn === undefined ? {} : { gatewayRef: { namespace: gatewayIn, name: "default" } }),
     },
     ...(attachedTo === undefined
       ? {}
@@ -42,8 +44,9 @@ function hapi(namespace: string, options: Options = {}): HostedAPIServer {
   } as unknown as HostedAPIServer;
 }
 
+const gateways = [gateway("gateways"), gateway("elsewhere")];
+
 function accept(subject: HostedAPIServer, ...others: readonly KubernetesObject[]) {
-  const gateways = [gateway("gateways"), gateway("elsewhere")];
   const world = acceptanceWorld([...gateways, subject, ...others]);
   return decideAcceptance(subject, { ...world, scope });
 }
@@ -51,6 +54,27 @@ function accept(subject: HostedAPIServer, ...others: readonly KubernetesObject[]
 describe("in the restricted mode, a HostedAPIServer", () => {
   it("in a listed namespace is accepted", () => {
     expect(accept(hapi("tenant-a"))).toMatchObject({ accepted: true });
+  });
+
+  it("that names no gateway gets the only one that is listed", () => {
+    expect(accept(hapi("tenant-a", { gatewayIn: undefined }))).toMatchObject({
+      accepted: true,
+      gateway: { metadata: { namespace: "gateways" } },
+    });
+  });
+
+  it("in a namespace that can't be read is left alone, and what the API server says is passed on", () => {
+    const subject = hapi("tenant-a");
+    const refusals = {
+      of: (namespace: string) => (namespace === "tenant-a" ? "secrets is forbidden" : undefined),
+    };
+    const world = { ...acceptanceWorld([...gateways, subject]), scope: { ...scope, refusals } };
+
+    expect(decideAcceptance(subject, world)).toMatchObject({
+      consent: "unreachable",
+      reason: "ReadRefused",
+      message: expect.stringContaining("secrets is forbidden") as unknown,
+    });
   });
 
   it("in another namespace is left alone, and the setting to change is named", () => {

@@ -8,7 +8,11 @@ import { findCondition } from "../../lib/domain/conditions";
 import { isHostAllowed } from "../../lib/domain/hosts";
 import { keyOf } from "../../lib/domain/keys";
 import { decideLoadBalancing, type L7Obstacle } from "../../lib/domain/load-balancing";
-import { findUnlisted, type NamespaceScope, type Unlisted } from "../../lib/domain/namespace-scope";
+import {
+  findOutOfScope,
+  type NamespaceScope,
+  type OutOfScope,
+} from "../../lib/domain/namespace-scope";
 import { matchesLabels } from "./label-selector";
 
 /** What an acceptance is decided by: lookups, so that the work does not grow with the cluster. */
@@ -35,7 +39,7 @@ export type RefusalReason =
   | "HostConflict"
   | "GatewayConflict"
   | "ServiceConflict"
-  | Unlisted["reason"]
+  | OutOfScope["reason"]
   | L7Obstacle;
 
 /** A refusal. */
@@ -55,7 +59,7 @@ export interface Refusal {
 export type Acceptance = { readonly accepted: true; readonly gateway: InternalGateway } | Refusal;
 
 /** Why a HostedAPIServer is left alone: what it has can be neither read nor written. */
-export interface Unreachable extends Unlisted {
+export interface Unreachable extends OutOfScope {
   readonly accepted: false;
   readonly consent: "unreachable";
 }
@@ -90,6 +94,16 @@ export function compareClaims(a: HostedAPIServer, b: HostedAPIServer): number {
   return keyOf(a) < keyOf(b) ? -1 : 1;
 }
 
+/** Of one that is not listed nobody can mean that it be used; where no other is there, its name helps all the same. */
+function usableGateways(world: AcceptanceWorld): readonly InternalGateway[] {
+  const { scope } = world;
+  const all = world.gateways();
+  const listed = all.filter(
+    ({ metadata }) => scope === undefined || scope.gateways.includes(metadata.namespace ?? ""),
+  );
+  return listed.length > 0 ? listed : all;
+}
+
 function findGateway(hapi: HostedAPIServer, world: AcceptanceWorld): Acceptance {
   const ref = hapi.spec.gatewayRef ?? hapi.status?.gatewayRef;
   if (ref !== undefined) {
@@ -97,7 +111,7 @@ function findGateway(hapi: HostedAPIServer, world: AcceptanceWorld): Acceptance 
     if (gateway !== undefined) return { accepted: true, gateway };
     return refuse("GatewayNotFound", `InternalGateway ${refText(ref)} does not exist; create it.`);
   }
-  const all = world.gateways();
+  const all = usableGateways(world);
   const [only] = all;
   if (only === undefined) {
     return refuse("GatewayNotFound", "There is no InternalGateway in this cluster; create one.");
@@ -128,10 +142,12 @@ function findUnreachable(
   { scope }: AcceptanceWorld,
 ): Unreachable | undefined {
   const attachedTo = hapi.status?.gatewayRef;
-  const unlisted =
-    findUnlisted(scope, hapi.metadata.namespace ?? "", "controlPlanes") ??
-    (attachedTo === undefined ? undefined : findUnlisted(scope, attachedTo.namespace, "gateways"));
-  return unlisted && { accepted: false, consent: "unreachable", ...unlisted };
+  const outOfScope =
+    findOutOfScope(scope, hapi.metadata.namespace ?? "", "controlPlanes") ??
+    (attachedTo === undefined
+      ? undefined
+      : findOutOfScope(scope, attachedTo.namespace, "gateways"));
+  return outOfScope && { accepted: false, consent: "unreachable", ...outOfScope };
 }
 
 /** Whether the gateway's owner consents to this HostedAPIServer, by itself: others' claims are not looked at. */
@@ -230,10 +246,10 @@ function findObstacle(
   world: AcceptanceWorld,
 ): Refusal | undefined {
   const ref = refOfGateway(gateway);
-  const unlisted = findUnlisted(world.scope, ref.namespace, "gateways");
-  if (unlisted !== undefined) {
-    const message = `InternalGateway ${refText(ref)} is left alone: ${unlisted.message}`;
-    return refuse(unlisted.reason, message, "kept");
+  const outOfScope = findOutOfScope(world.scope, ref.namespace, "gateways");
+  if (outOfScope !== undefined) {
+    const message = `InternalGateway ${refText(ref)} is left alone: ${outOfScope.message}`;
+    return refuse(outOfScope.reason, message, "kept");
   }
   const attachedTo = hapi.status?.gatewayRef;
   const isNew = attachedTo === undefined || !isSame(attachedTo, ref);

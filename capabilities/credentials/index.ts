@@ -108,6 +108,8 @@ interface Rest {
 const MAX_ROUNDS = 4;
 const FULL_PASS_MS = 600_000;
 const CACHE_LAG_MS = 1_000;
+/** A namespace that can't be read may be readable by then. */
+const REFUSED_RETRY_MS = 5_000;
 const NO_REFERENCES: ReadonlySet<string> = new Set();
 
 /** What of a gateway matters: not how many are attached, which changes with each of them. */
@@ -283,7 +285,9 @@ class Credentials implements CredentialsController {
       { type: "CredentialsSynced", status: "False", reason, message },
     ]);
     if (!equals(before, after)) await writeStatus(this.context, hapi, after);
-    return { kind: "done" };
+    return reason === "ReadRefused"
+      ? { kind: "again", afterMs: REFUSED_RETRY_MS }
+      : { kind: "done" };
   }
 
   /** The status with other conditions of these types. */

@@ -11,6 +11,7 @@ const KEPT_REASONS: readonly string[] = [
   "OptedOut",
   "CertificatesMissing",
   "NamespaceNotListed",
+  "ReadRefused",
 ] satisfies Refusal["reason"][];
 
 /** What is to happen to the Secrets of a HostedAPIServer. */

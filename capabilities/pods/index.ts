@@ -58,8 +58,11 @@ export function podsCapability({ routes, notes, log, metrics }: PodsOptions): Ca
       }
       if (!(await routes.ready(namespace))) {
         tell(pod, namespace, { action: "deny", reason: "RoutesUnknown" });
+        const refusal = routes.refusal(namespace);
         throw new Error(
-          `fairlead: what Namespace ${namespace} says about routes has not been read yet: try again in a few seconds.`,
+          refusal === undefined
+            ? `fairlead: what Namespace ${namespace} says about routes has not been read yet: try again in a few seconds.`
+            : `fairlead: what Namespace ${namespace} says about routes can't be read; bind fairlead's roles there. The API server says: ${refusal}`,
         );
       }
       const decision = decideRouting(pod, routes.inputs(namespace));

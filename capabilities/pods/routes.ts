@@ -15,6 +15,8 @@ interface RoutesOptions {
   readonly clock: Clock;
   /** How long a request waits for the first reads; less than the webhook's timeout. */
   readonly waitMs: number;
+  /** What the API server says where there is no right to read a namespace. Absent: there always is. */
+  readonly refusal?: (namespace: string) => string | undefined;
 }
 
 interface ServiceWatch {
@@ -105,6 +107,7 @@ export class Routes {
    * @returns Whether it is.
    */
   async ready(namespace: string): Promise<boolean> {
+    if (this.refusal(namespace) !== undefined) return false;
     if (this.#unknown(namespace) === undefined) return true;
     const { clock, waitMs } = this.#options;
     let cancel = (): void => undefined;
@@ -118,6 +121,11 @@ export class Routes {
     } finally {
       cancel();
     }
+  }
+
+  /** Why the route of a namespace can't become known: what the API server says. */
+  refusal(namespace: string): string | undefined {
+    return this.#options.refusal?.(namespace);
   }
 
   /** What is known of the route of a namespace, as of now. */

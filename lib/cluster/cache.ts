@@ -8,10 +8,11 @@ import { namespacesIn, type NamespaceScope } from "../domain/namespace-scope";
 import { Backoff } from "./backoff";
 import type { Collection, KubernetesClient } from "./client";
 import type { Clock } from "./clock";
-import { describeError } from "./errors";
+import { describeError, isForbidden } from "./errors";
 import type { WatchList, WatchTracker } from "./freshness";
 import type { Logger } from "./logger";
 import type { Metrics } from "./metrics";
+import { ReadRefusals } from "./read-refusals";
 import { collectionPath } from "./resources";
 import { FreshWatch, SILENCE_LIMIT_MS } from "./watch";
 
@@ -33,6 +34,11 @@ export interface Cache<T extends KubernetesObject> {
   stop(): void;
 }
 
+/** The namespaces that are read, and which of them can't be. */
+export interface ReadScope extends NamespaceScope {
+  readonly refusals: ReadRefusals;
+}
+
 /** What a cache needs. */
 export interface CacheContext {
   readonly client: KubernetesClient;
@@ -43,7 +49,7 @@ export interface CacheContext {
   /** What is counted; nothing where absent. */
   readonly metrics?: Metrics | undefined;
   /** In the restricted mode: the only namespaces in which anything but fairlead's own kinds is read. */
-  readonly scope?: NamespaceScope;
+  readonly scope?: ReadScope;
 }
 
 /** What to keep and what of it. */
@@ -54,7 +60,13 @@ export interface CacheOptions<T extends KubernetesObject> extends Collection {
 
 /** Longer than it takes to start a watch that can be started. */
 const START_LIMIT_MS = 60_000;
+
+/** Of a cache that is one of several: told whether it is refused, and why. */
+type RefusalListener = (sentence: string | undefined) => void;
+
 const RESTART = { initialDelayMs: 200, maxDelayMs: 5_000 };
+/** A right that is missing is given by a person. */
+const REFUSED_RESTART = { initialDelayMs: 1_000, maxDelayMs: 30_000 };
 
 function withoutManagedFields<T extends KubernetesObject>(object: T): T {
   const { managedFields: _managedFields, ...metadata } = object.metadata as T["metadata"] & {
@@ -68,16 +80,20 @@ class InformerCache<T extends KubernetesObject> implements Cache<T> {
   readonly #listeners: ((change: Change<T>) => void)[] = [];
   readonly #backoff = new Backoff(RESTART);
   readonly #tracker: WatchTracker | undefined;
+  readonly #refusedBackoff = new Backoff(REFUSED_RESTART);
   /** client-node types times as Date; on the wire, and so here, they are strings. */
   readonly #informer: ListWatch<InformedObject>;
   readonly synced: Promise<void>;
   isSynced = false;
   #markSynced: () => void = () => undefined;
   #stopped = false;
+  #refusal: string | undefined;
 
+  /** @param onRefusal Given where another cache is of use without this one, which then waits longer and in silence. */
   constructor(
     private readonly context: CacheContext,
     private readonly options: CacheOptions<T>,
+    private readonly onRefusal?: RefusalListener,
   ) {
     this.synced = new Promise((resolve) => {
       this.#markSynced = resolve;
@@ -88,7 +104,10 @@ class InformerCache<T extends KubernetesObject> implements Cache<T> {
       metadataOnly: options.metadataOnly === true,
       clock: context.clock,
       project: (object) => this.#keep(object as T),
-      onHeard: (limitMs) => this.#tracker?.heard(limitMs),
+      onHeard: (limitMs) => {
+        this.#tracker?.heard(limitMs);
+        this.#noteRefusal(undefined);
+      },
     });
     this.#informer = new ListWatch<InformedObject>(
       path,
@@ -168,15 +187,27 @@ class InformerCache<T extends KubernetesObject> implements Cache<T> {
 
   #restart(error: unknown): void {
     if (this.#stopped) return;
-    const delayMs = this.#backoff.nextMs();
+    const isRefused = this.onRefusal !== undefined && isForbidden(error);
+    const delayMs = (isRefused ? this.#refusedBackoff : this.#backoff).nextMs();
     const { kind, namespace, fieldSelector } = this.options;
     const about = { kind, namespace, fieldSelector, error: describeError(error), delayMs };
-    this.#tracker?.broken(START_LIMIT_MS);
+    // A refusal that others are of use without is an answer too: a new process would get the same.
+    if (isRefused) this.#tracker?.heard(START_LIMIT_MS);
+    else this.#tracker?.broken(START_LIMIT_MS);
     this.context.metrics?.failed("watch", error);
-    this.context.log.warn(about, "watch interrupted, trying again");
+    const isKnown = isRefused && this.#refusal !== undefined;
+    this.context.log[isKnown ? "debug" : "warn"](about, "watch interrupted, trying again");
+    if (isRefused) this.#noteRefusal(describeError(error));
     this.context.clock.after(delayMs, () => {
       if (!this.#stopped) this.#start();
     });
+  }
+
+  #noteRefusal(sentence: string | undefined): void {
+    if (sentence === undefined && this.#refusal === undefined) return;
+    if (sentence === undefined) this.#refusedBackoff.reset();
+    this.#refusal = sentence;
+    this.onRefusal?.(sentence);
   }
 
   #put(object: T): void {
@@ -217,24 +248,33 @@ export function openCache<T extends KubernetesObject>(
   return new InformerCache(context, options);
 }
 
-/** One cache of several, each of a namespace of its own. */
+/**
+ * One cache of several, each of a namespace of its own. One that there is no right to read keeps nobody waiting: it may
+ * be of a namespace that is gone, with its RoleBindings. `scope.refusals` tells of it.
+ */
 class MergedCache<T extends KubernetesObject> implements Cache<T> {
   readonly synced: Promise<void>;
+  readonly #parts: ReadonlyMap<string, Cache<T>>;
+  readonly #refused = new Set<string>();
 
-  constructor(private readonly parts: ReadonlyMap<string, Cache<T>>) {
-    this.synced = Promise.all(this.#all().map(({ synced }) => synced)).then(() => undefined);
+  constructor(context: CacheContext, options: CacheOptions<T>, namespaces: readonly string[]) {
+    const opened = namespaces.map((namespace) => this.#open(context, { ...options, namespace }));
+    this.#parts = new Map(opened.map(({ namespace, part }) => [namespace, part]));
+    this.synced = Promise.all(opened.map(({ known }) => known)).then(() => undefined);
   }
 
   get isSynced(): boolean {
-    return this.#all().every(({ isSynced }) => isSynced);
+    return [...this.#parts].every(
+      ([namespace, part]) => part.isSynced || this.#refused.has(namespace),
+    );
   }
 
   get(name: string, namespace = ""): T | undefined {
-    return this.parts.get(namespace)?.get(name, namespace);
+    return this.#parts.get(namespace)?.get(name, namespace);
   }
 
   list(namespace?: string): readonly T[] {
-    if (namespace !== undefined) return this.parts.get(namespace)?.list(namespace) ?? [];
+    if (namespace !== undefined) return this.#parts.get(namespace)?.list(namespace) ?? [];
     return this.#all().flatMap((part) => part.list());
   }
 
@@ -246,8 +286,27 @@ class MergedCache<T extends KubernetesObject> implements Cache<T> {
     for (const part of this.#all()) part.stop();
   }
 
+  #open(context: CacheContext, options: CacheOptions<T> & { readonly namespace: string }) {
+    const { namespace } = options;
+    const reader = {};
+    let markRefused = (): void => undefined;
+    const refused = new Promise<void>((resolve) => {
+      markRefused = resolve;
+    });
+    const part = new InformerCache(context, options, (sentence) => {
+      context.scope?.refusals.note(namespace, reader, sentence);
+      if (sentence === undefined) {
+        this.#refused.delete(namespace);
+      } else {
+        this.#refused.add(namespace);
+        markRefused();
+      }
+    });
+    return { namespace, part, known: Promise.race([part.synced, refused]) };
+  }
+
   #all(): readonly Cache<T>[] {
-    return [...this.parts.values()];
+    return [...this.#parts.values()];
   }
 }
 
@@ -262,10 +321,7 @@ export function openScopedCache<T extends KubernetesObject>(
 ): Cache<T> {
   const { scope } = context;
   if (scope === undefined) return openCache(context, options);
-  const parts = namespacesIn(scope).map(
-    (namespace) => [namespace, openCache(context, { ...options, namespace })] as const,
-  );
-  return new MergedCache(new Map(parts));
+  return new MergedCache(context, options, namespacesIn(scope));
 }
 
 /** What of a cache passes a test by its namespace alone; synced when the cache is. */
@@ -315,4 +371,9 @@ export function narrowCache<T extends KubernetesObject>(
   if (namespaces === undefined) return cache;
   const listed = new Set(namespaces);
   return new NarrowedCache(cache, (namespace) => listed.has(namespace));
+}
+
+/** The scope that caches tell of what they can't read; undefined where fairlead is not restricted. */
+export function readScope(scope: NamespaceScope | undefined): ReadScope | undefined {
+  return scope && { ...scope, refusals: new ReadRefusals() };
 }

@@ -4,6 +4,7 @@ export {
   narrowCache,
   openCache,
   openScopedCache,
+  readScope,
   type Cache,
   type CacheContext,
   type CacheOptions,

@@ -1,7 +1,7 @@
 import { KubeConfig, Watch } from "@kubernetes/client-node";
 import type { Clock } from "./clock";
 import { METADATA_ONLY } from "./client";
-import { WatchBrokenError } from "./errors";
+import { ApiError, WatchBrokenError } from "./errors";
 
 /** Until the response's head: a watch answers at once or not at all. */
 const CONNECT_TIMEOUT_MS = 30_000;
@@ -25,11 +25,11 @@ export interface WatchOptions {
   readonly onHeard?: (limitMs: number) => void;
 }
 
-/** client-node tells the status alone; which right is missing is told here, and the status stays for who looks at it. */
+/** client-node tells the status alone; which right is missing is told here. */
 function explain(error: unknown, path: string): unknown {
-  const { statusCode } = error as { readonly statusCode?: number };
-  if (!(error instanceof Error) || statusCode !== 403) return error;
-  return Object.assign(new Error(`the right to watch ${path} is missing`), { statusCode });
+  const { statusCode: status } = error as { readonly statusCode?: number };
+  if (status !== 403) return error;
+  return new ApiError(`the right to watch ${path} is missing`, { status, reason: "Forbidden" });
 }
 
 class WatchConfig extends KubeConfig {

@@ -7,14 +7,16 @@ export interface NamespaceScope {
   readonly gateways: readonly string[];
   /** Where HostedAPIServers are, sorted. */
   readonly controlPlanes: readonly string[];
+  /** What the API server says where a listed namespace can't be read; changes as time goes by. Absent: all can be. */
+  readonly refusals?: { of(namespace: string): string | undefined };
 }
 
 /** What a namespace is there for. */
 export type NamespaceRole = "gateways" | "controlPlanes";
 
-/** Why an object is left alone: its namespace is not listed. */
-export interface Unlisted {
-  readonly reason: "NamespaceNotListed";
+/** Why an object is left alone: its namespace is not listed, or it is and can't be read. */
+export interface OutOfScope {
+  readonly reason: "NamespaceNotListed" | "ReadRefused";
   /** A sentence that says what to do. */
   readonly message: string;
 }
@@ -37,15 +39,23 @@ export function namespacesIn({ gateways, controlPlanes }: NamespaceScope): reado
  * @param scope Undefined: fairlead works in all namespaces.
  * @returns Why it is; undefined where fairlead works in it.
  */
-export function findUnlisted(
+export function findOutOfScope(
   scope: NamespaceScope | undefined,
   namespace: string,
   role: NamespaceRole,
-): Unlisted | undefined {
-  if (scope === undefined || scope[role].includes(namespace)) return undefined;
-  const { variable, value } = settingsOf[role];
+): OutOfScope | undefined {
+  if (scope === undefined) return undefined;
+  if (!scope[role].includes(namespace)) {
+    const { variable, value } = settingsOf[role];
+    return {
+      reason: "NamespaceNotListed",
+      message: `fairlead is restricted to listed namespaces, and ${namespace} is not in ${variable}: nothing is read or written there, and what was made stays as it is. Add it to the chart's ${value}.`,
+    };
+  }
+  const refusal = scope.refusals?.of(namespace);
+  if (refusal === undefined) return undefined;
   return {
-    reason: "NamespaceNotListed",
-    message: `fairlead is restricted to listed namespaces, and ${namespace} is not in ${variable}: nothing is read or written there, and what was made stays as it is. Add it to the chart's ${value}.`,
+    reason: "ReadRefused",
+    message: `fairlead is to work in ${namespace} and can't read it, so that what was made stays as it is; bind fairlead's roles there. The API server says: ${refusal}`,
   };
 }

@@ -11,7 +11,7 @@ import {
 import { findCondition, stampCondition } from "../../../lib/domain/conditions";
 import { keyOf, splitKey } from "../../../lib/domain/keys";
 import { FIELD_MANAGERS } from "../../../lib/domain/names";
-import { findUnlisted, type Unlisted } from "../../../lib/domain/namespace-scope";
+import { findOutOfScope, type OutOfScope } from "../../../lib/domain/namespace-scope";
 import { executeAction } from "./execute";
 import type { GatewayFacts, GatewayFactsSource } from "./facts";
 import { GatewayObserver, type GatewayContext } from "./observe";
@@ -22,6 +22,8 @@ import { isRefusal } from "./refusals";
 const done: Outcome = { kind: "done" };
 /** A plan is made again after its writes: the route secret comes before the EnvoyFilter that holds it. */
 const MAX_ROUNDS = 3;
+/** A namespace that can't be read may be readable by then. */
+const REFUSED_RETRY_MS = 5_000;
 
 /** What is observed, and what users are told by. */
 export interface GatewayReconcilerContext extends GatewayContext {
@@ -90,9 +92,9 @@ export class GatewayReconciler {
   async reconcile(key: string): Promise<Outcome> {
     const { caches, scope } = this.context;
     const { namespace, name } = splitKey(key);
-    const unlisted = findUnlisted(scope, namespace, "gateways");
-    if (unlisted !== undefined) {
-      return this.#leaveAlone(caches.internalGateways.get(name, namespace), unlisted);
+    const outOfScope = findOutOfScope(scope, namespace, "gateways");
+    if (outOfScope !== undefined) {
+      return this.#leaveAlone(caches.internalGateways.get(name, namespace), outOfScope);
     }
     for (let round = 0; ; round += 1) {
       const look = await this.#observer.look(key);
@@ -115,7 +117,7 @@ export class GatewayReconciler {
   /** What it has can be neither read nor written: only its status can say so. */
   async #leaveAlone(
     gateway: InternalGateway | undefined,
-    { reason, message }: Unlisted,
+    { reason, message }: OutOfScope,
   ): Promise<Outcome> {
     if (gateway === undefined) return done;
     const { client, clock } = this.context;
@@ -129,7 +131,7 @@ export class GatewayReconciler {
     );
     const target = { client, fieldManager: FIELD_MANAGERS.exposure, object: gateway };
     await applyStatus(target, { ...kept, conditions });
-    return done;
+    return reason === "ReadRefused" ? { kind: "again", afterMs: REFUSED_RETRY_MS } : done;
   }
 
   async #execute(observed: ObservedGateway): Promise<void> {

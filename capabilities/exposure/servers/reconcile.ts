@@ -16,7 +16,7 @@ import {
 import { findCondition, stampCondition } from "../../../lib/domain/conditions";
 import { keyOf, splitKey } from "../../../lib/domain/keys";
 import { FIELD_MANAGERS, FINALIZER_EXPOSURE, ROUTE_CONFIG_MAP } from "../../../lib/domain/names";
-import { findUnlisted, type Unlisted } from "../../../lib/domain/namespace-scope";
+import { findOutOfScope, type OutOfScope } from "../../../lib/domain/namespace-scope";
 import type { ConfigMap } from "../../../lib/domain/route-config";
 import type { ExposureCaches } from "../caches";
 import type { KubeconfigSecrets } from "../clients";
@@ -85,6 +85,8 @@ const RETRY = { initialDelayMs: 100, maxDelayMs: 30_000 };
 /** A plan leads to the next within one run only through what is found out: that is a handful of steps. */
 const MAX_ROUNDS = 8;
 const FOREIGN_RETRY_MS = 60_000;
+/** A namespace that can't be read may be readable by then. */
+const REFUSED_RETRY_MS = 5_000;
 
 const fieldManager = FIELD_MANAGERS.exposure;
 const done: Outcome = { kind: "done" };
@@ -108,8 +110,8 @@ export class ServerReconciler {
     const { namespace, name } = splitKey(key);
     const server = this.#servers.get(name, namespace);
     if (server === undefined) return this.#sweep(key);
-    const unlisted = this.#findUnlisted(server);
-    if (unlisted !== undefined) return this.#leaveAlone(server, unlisted);
+    const outOfScope = this.#findOutOfScope(server);
+    if (outOfScope !== undefined) return this.#leaveAlone(server, outOfScope);
     try {
       return await this.#converge(server);
     } catch (error) {
@@ -125,22 +127,22 @@ export class ServerReconciler {
     }
   }
 
-  #findUnlisted({ metadata, status }: HostedAPIServer): Unlisted | undefined {
+  #findOutOfScope({ metadata, status }: HostedAPIServer): OutOfScope | undefined {
     const { scope } = this.context;
     const ref = status?.gatewayRef;
     return (
-      findUnlisted(scope, metadata.namespace ?? "", "controlPlanes") ??
-      (ref === undefined ? undefined : findUnlisted(scope, ref.namespace, "gateways"))
+      findOutOfScope(scope, metadata.namespace ?? "", "controlPlanes") ??
+      (ref === undefined ? undefined : findOutOfScope(scope, ref.namespace, "gateways"))
     );
   }
 
   /** What it has can be neither read nor written: only its status can say so. */
-  async #leaveAlone(server: HostedAPIServer, { reason, message }: Unlisted): Promise<Outcome> {
+  async #leaveAlone(server: HostedAPIServer, { reason, message }: OutOfScope): Promise<Outcome> {
     await this.#writeStatus(server, {
       loadBalancing: server.status?.loadBalancing,
       conditions: [programmed("False", reason, message)],
     });
-    return done;
+    return reason === "ReadRefused" ? { kind: "again", afterMs: REFUSED_RETRY_MS } : done;
   }
 
   async #converge(first: HostedAPIServer): Promise<Outcome> {
