@@ -13,7 +13,7 @@ import { eventually } from "../harness/eventually";
 import { addTenant, type ExposedTenant } from "../harness/exposed-tenant";
 import { startFairlead, type Fairlead } from "../harness/fairlead";
 import { installHardened, userOf } from "../harness/hardened";
-import { decode, internalGateway, namespace, secret, service } from "../harness/objects";
+import { decode, internalGateway, namespace, routedPod, secret, service } from "../harness/objects";
 import { keepLogs, START_TIMEOUT_MS } from "../harness/stage";
 import { describeDataPlane } from "./data-plane-choice";
 import { LARGE_CASES_VERSION } from "./versions";
@@ -26,6 +26,7 @@ jest.setTimeout(180_000);
 const GATEWAYS = "istio-ingress";
 const TENANT = "tenant-a";
 const ZONES = ["zone-1", "zone-2"];
+const ROUTE = "fairlead.dev/route";
 const gatewayLabels = { app: "istio-ingressgateway", istio: "ingressgateway" };
 
 /**
@@ -42,6 +43,10 @@ const seldom = [
   "watch get services in *",
   "watch get virtualservices in *",
   "watch patch secrets in pepr-system",
+  // Of an owner's whose Pods are stale; stale-pods.test.ts has one of each.
+  "watch patch daemonsets in *",
+  "watch patch deployments in *",
+  "watch patch statefulsets in *",
 ];
 
 function isolation(inNamespace: string): AnyObject {
@@ -127,7 +132,7 @@ describeDataPlane("fairlead with the manifest's rights", () => {
         name: TENANT,
         replicaZones: ["zone-1"],
         spec: {
-          clients: { kubeconfigSecrets: ["generic"] },
+          clients: { kubeconfigSecrets: ["generic"], restartStalePods: true },
           topologyAware: { enabled: true },
         },
       },
@@ -163,6 +168,11 @@ describeDataPlane("fairlead with the manifest's rights", () => {
       service(TENANT, "etcd-main-client"),
     ]);
     await tenant.untilReady();
+    // Admission led it nowhere, so it is stale from now on, and its owners are looked for.
+    const { metadata, ...pod } = routedPod(TENANT, "stale");
+    await api.create({ ...pod, metadata: { ...metadata, labels: { [ROUTE]: "false" } } });
+    const labels = { [ROUTE]: "true" };
+    await api.patch({ kind: "Pod", namespace: TENANT, name: "stale" }, { metadata: { labels } });
 
     await eventually(async () => {
       expect(await serverIn()).toBe(`https://${tenant.host}`);
