@@ -11,7 +11,7 @@ const pureFiles = [
 ];
 
 export default tseslint.config(
-  { ignores: ["dist/", "node_modules/", "coverage/", "bin/", "*.js", "*.mjs", "*.cjs"] },
+  { ignores: ["bin/", "dist/", "node_modules/", "coverage/", "*.js", "*.mjs", "*.cjs"] },
   ...tseslint.configs.strictTypeChecked,
   ...tseslint.configs.stylisticTypeChecked,
   {

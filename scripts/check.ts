@@ -12,7 +12,10 @@ const checks: readonly Check[] = [
   { name: "prettier", command: ["prettier", "--check", "--log-level", "warn", "."] },
   {
     name: "dependency arrows",
-    command: ["depcruise", "--config", ".dependency-cruiser.cjs", "pepr.ts", "capabilities", "lib"],
+    command: [
+      "depcruise",
+      ...["--config", ".dependency-cruiser.cjs", "pepr.ts", "capabilities", "lib", "cli"],
+    ],
   },
   { name: "dead code", command: ["knip", "--no-progress"] },
   { name: "markdown", command: ["markdownlint-cli2"] },

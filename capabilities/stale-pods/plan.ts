@@ -105,8 +105,10 @@ function groupByOwner(
 }
 
 /** Whom fairlead has restarted, for whatever route: until he is complete, nobody else's turn comes. */
-const isOurs = ({ metadata }: Workload): boolean =>
-  metadata.annotations?.[ANNOTATION_RESTARTED_FOR] !== undefined;
+function isOurs({ metadata }: Workload, restarted: Observed["restarted"]): boolean {
+  if (metadata.annotations?.[ANNOTATION_RESTARTED_FOR] !== undefined) return true;
+  return [...restarted].some((mark) => mark.startsWith(`${metadata.uid ?? ""} `));
+}
 
 type Verdict =
   | { readonly kind: "roll" }
@@ -172,7 +174,9 @@ function planAmong(stale: readonly Stale[], observed: Observed, workloads: Workl
       verdict.kind === "left" ? [{ what: titleOf(group.owner), reason: verdict.reason }] : [],
     ),
   ];
-  const rolling = workloads.owners.find((owner) => isOurs(owner) && !isComplete(owner));
+  const rolling = workloads.owners.find(
+    (owner) => isOurs(owner, observed.restarted) && !isComplete(owner),
+  );
   if (rolling !== undefined && verdicts.some(({ verdict }) => verdict.kind !== "left")) {
     const why = "is being rolled out";
     const turn = { what: titleOf(rolling), reason: "AwaitingRollout", why } as const;

@@ -276,6 +276,13 @@ const race = (resource: string): SeldomRight => ({
 
 /** What an end-to-end test of all rights does not see used. */
 export const seldomUsed: readonly SeldomRight[] = [
+  ...["deployments.apps", "statefulsets.apps", "daemonsets.apps"].map((resource) => ({
+    process: "watch" as const,
+    verb: "patch",
+    resource,
+    place: "*",
+    why: "owners whose Pods are stale are restarted; another test has one of each",
+  })),
   race("services"),
   race("networkpolicies.networking.k8s.io"),
   race("envoyfilters.networking.istio.io"),

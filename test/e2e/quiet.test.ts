@@ -38,6 +38,11 @@ describe("requests to the API server, counted by its audit log", () => {
   let stage: Stage;
   let keys: TenantKeys;
 
+  /** Counting the Pods of a namespace that has a HostedAPIServer: once for all that came in a burst. */
+  const isCount = (line: string): boolean =>
+    line.startsWith(`list /api/v1/namespaces/${tenant}/pods`) ||
+    (line.startsWith("patch ") && line.includes("fieldManager=fairlead-stale-pods"));
+
   /** What both processes asked for since a moment, reads of /version aside. */
   const requestsSince = async (since: Date): Promise<readonly string[]> => {
     const modes: readonly ProcessMode[] = ["admission", "watch"];
@@ -100,7 +105,7 @@ describe("requests to the API server, counted by its audit log", () => {
     await stage.stop();
   });
 
-  it(`are none for ${admissions} Pods that are routed, tried or created`, async () => {
+  it(`are none but a few counts for ${admissions} Pods that are routed, tried or created`, async () => {
     const since = new Date();
     const aliased: boolean[] = [];
     await inParallel(Array(admissions).keys(), 8, async (index) => {
@@ -109,7 +114,11 @@ describe("requests to the API server, counted by its audit log", () => {
       aliased.push(body.spec?.hostAliases !== undefined);
     });
     expect(aliased).toEqual(Array(admissions).fill(true));
-    expect(await requestsSince(since)).toEqual([]);
+    await untilQuiet();
+    const requests = await requestsSince(since);
+    expect(requests.filter((line) => !isCount(line))).toEqual([]);
+    // Pods in their hundreds are counted together.
+    expect(requests.length).toBeLessThan(admissions / 5);
   });
 
   it(`are none for ${admissions} Services that are set, tried or created`, async () => {

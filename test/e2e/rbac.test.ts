@@ -37,6 +37,7 @@ jest.setTimeout(180_000);
 const GATEWAYS = "istio-ingress";
 const TENANT = "tenant-a";
 const ZONES = ["zone-1", "zone-2"];
+const ROUTE = "fairlead.dev/route";
 const gatewayLabels = { app: "istio-ingressgateway", istio: "ingressgateway" };
 
 function isolation(inNamespace: string): AnyObject {
@@ -165,7 +166,7 @@ describeDataPlane("fairlead with the manifest's rights", () => {
         name,
         replicaZones: ["zone-1"],
         spec: {
-          clients: { kubeconfigSecrets: ["generic"] },
+          clients: { kubeconfigSecrets: ["generic"], restartStalePods: true },
           topologyAware: { enabled: true },
         },
       },
@@ -247,6 +248,11 @@ describeDataPlane("fairlead with the manifest's rights", () => {
         service(TENANT, "etcd-main-client"),
       ]);
       await tenant.untilReady();
+      // Admission led it nowhere, so it is stale from now on, and its owners are looked for.
+      const { metadata, ...pod } = routedPod(TENANT, "stale");
+      await api.create({ ...pod, metadata: { ...metadata, labels: { [ROUTE]: "false" } } });
+      const labels = { [ROUTE]: "true" };
+      await api.patch({ kind: "Pod", namespace: TENANT, name: "stale" }, { metadata: { labels } });
       await expectServer(`https://${tenant.host}`);
       await eventually(async () => {
         expect(await policiesIn(TENANT)).toBeGreaterThan(0);

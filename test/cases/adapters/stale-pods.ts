@@ -66,19 +66,19 @@ function run({ world, objects: given }: Given, when: unknown): unknown {
   const route = routeOf(given);
   const hash = routeHash(route);
   const objects = withHash(given, hash).map(withUid);
-  const of = <T>(...kinds: readonly string[]): readonly T[] =>
-    objects.filter(({ kind }) => kinds.includes(kind)) as unknown as readonly T[];
+  const of = (...kinds: readonly string[]): readonly KubernetesObject[] =>
+    objects.filter(({ kind }) => kinds.includes(kind));
   const workloads = {
-    owners: of<Workload>(...workloadKinds),
+    owners: of(...workloadKinds) as readonly Workload[],
     replicaSets: of("ReplicaSet"),
     budgets: of("PodDisruptionBudget"),
   } as Workloads;
   const server = when as HostedAPIServer;
   const nowMs = Date.parse(now);
   const observed: Observed = {
-    servers: [server, ...of<HostedAPIServer>("HostedAPIServer")],
+    servers: [server, ...(of("HostedAPIServer") as readonly HostedAPIServer[])],
     route,
-    pods: of<ExistingPod>("Pod"),
+    pods: of("Pod") as unknown as readonly ExistingPod[],
     workloads: unseen ? undefined : workloads,
     routeSinceMs: routeSince === undefined ? 0 : Date.parse(routeSince),
     restarted: new Set(
