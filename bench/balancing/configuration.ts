@@ -103,28 +103,19 @@ export function withoutOwner<T extends { readonly metadata: object }>(object: T)
   return { ...object, metadata: { ...object.metadata, ownerReferences: [] } };
 }
 
-/** With another way to balance: of requests at its top, of connections in their subset. */
+/** With another way to balance, in the subsets of requests or in that of connections. */
 function ruleOf(rule: DestinationRule, mode: Mode, algorithm: Algorithm): DestinationRule {
-  const { trafficPolicy, subsets } = rule.spec;
+  const { subsets } = rule.spec;
   const { loadBalancer, watches } = algorithm;
-  if (mode === "L4") {
-    const change = (subset: Subset): Subset =>
-      subset.name === SUBSETS.passthrough ? balanceSubset(subset, loadBalancer) : subset;
-    return { ...rule, spec: { ...rule.spec, subsets: subsets.map(change) } };
-  }
-  const apart = watches === undefined ? [] : subsets.filter(isOfRequests);
+  const isMeant = (subset: Subset): boolean => isOfRequests(subset) === (mode === "L7");
+  const change = (subset: Subset): Subset =>
+    isMeant(subset) ? balanceSubset(subset, loadBalancer) : subset;
+  const apart = mode === "L4" || watches === undefined ? [] : subsets.filter(isOfRequests);
   const ofWatches = apart.map((subset) => ({
     ...balanceSubset(subset, watches ?? {}),
     name: watchSubset(subset.name),
   }));
-  return {
-    ...rule,
-    spec: {
-      ...rule.spec,
-      trafficPolicy: balance(trafficPolicy, loadBalancer),
-      subsets: [...subsets, ...ofWatches],
-    },
-  };
+  return { ...rule, spec: { ...rule.spec, subsets: [...subsets.map(change), ...ofWatches] } };
 }
 
 const isOfRequests = ({ name }: Subset): boolean => name !== SUBSETS.passthrough;

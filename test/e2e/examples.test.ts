@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import execa from "execa";
 import { issue, type KeyPair } from "../cluster";
+import { readDocument } from "../docs/named-tests";
 import type { AnyObject } from "../harness/api";
 import { eventually } from "../harness/eventually";
 import { http2, seenIn, shownCertificate, WHOAMI, type Reach } from "../harness/gateway-client";
@@ -26,6 +27,15 @@ jest.setTimeout(120_000);
 const PROJECTS = [gardener, kamaji, k0smotron];
 const JANE = { name: "jane", groups: ["dev", "ops"] };
 const SEEN_JANE = { username: "jane", groups: ["dev", "ops", "system:authenticated"] };
+
+/** What docs/troubleshooting.md has people look at, without what they filter it by. */
+function lookCommands(): readonly string[] {
+  const blocks = readDocument("docs/troubleshooting.md").matchAll(/```bash\n([^`]+)```/g);
+  return [...blocks]
+    .flatMap(([, text = ""]) => text.split(/\n|; /))
+    .map((command) => command.replace(/ \| .*$/, ""))
+    .filter((command) => command.startsWith("kubectl") && !command.includes(" logs "));
+}
 
 /** The files of examples/<project> as they are, on what each project makes of a control plane. */
 describeDataPlane("the example of", () => {
@@ -76,6 +86,12 @@ describeDataPlane("the example of", () => {
       caPem: one.hosted.keys.serverCA.certificatePem,
     };
   }
+
+  /** An environment with kubectl, as the management cluster's administrator. */
+  const toolsOf = ({ kubectlPath }: StagedProject["hosted"]) => ({
+    PATH: `${dirname(kubectlPath)}:${process.env.PATH ?? ""}`,
+    KUBECONFIG: stage.cluster.kubeconfigPath,
+  });
 
   async function untilReady(one: StagedProject): Promise<AnyObject> {
     const { generation } = (await stage.api.get(refOf(one))).metadata;
@@ -170,10 +186,7 @@ describeDataPlane("the example of", () => {
     await stage.api.createAll(secrets);
     const script = examplePath("gardener", "name-secrets.sh");
     const { all = "" } = await execa("bash", [script, gardener.hosted.namespace], {
-      env: {
-        PATH: `${dirname(one.hosted.kubectlPath)}:${process.env.PATH ?? ""}`,
-        KUBECONFIG: stage.cluster.kubeconfigPath,
-      },
+      env: toolsOf(one.hosted),
       all: true,
     });
     expect(all).toContain("patched");
@@ -193,6 +206,26 @@ describeDataPlane("the example of", () => {
     expect(await whoIs(reach, newcomer)).toMatchObject({ username: "newcomer" });
     const jane = await one.hosted.issueClient(JANE);
     expect(await whoIs(reach, jane)).toMatchObject(SEEN_JANE);
+  });
+
+  it("kamaji, where something is wrong, can be looked at by the commands of docs/troubleshooting.md", async () => {
+    const { hapi, internalGateway, hosted } = staged("kamaji");
+    const env = {
+      ...toolsOf(hosted),
+      NS: hapi.metadata.namespace,
+      NAME: hapi.metadata.name,
+      GATEWAY_NS: internalGateway.metadata.namespace,
+      GATEWAY: internalGateway.metadata.name,
+      SERVICE: "istio-ingressgateway-internal",
+    };
+    const commands = lookCommands();
+    expect(commands.length).toBeGreaterThan(20);
+    const failed: unknown[] = [];
+    for (const command of commands) {
+      const { exitCode, stderr } = await execa("bash", ["-c", command], { env, reject: false });
+      if (exitCode !== 0) failed.push({ command, stderr });
+    }
+    expect(failed).toEqual([]);
   });
 
   it("each made istiod and Envoy refuse nothing", async () => {

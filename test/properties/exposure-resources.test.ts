@@ -130,6 +130,16 @@ describe("the objects of a hosted API server", () => {
     );
   });
 
+  it("begin TLS in subsets alone, since routes of others to the Service come by the top of the rule", () => {
+    fc.assert(
+      fc.property(exposure, (input) => {
+        const { trafficPolicy, subsets } = destinationRuleOf(input).spec;
+        expect(trafficPolicy.tls).toEqual({ mode: "DISABLE" });
+        expect(subsets.every((subset) => subset.trafficPolicy?.tls !== undefined)).toBe(true);
+      }),
+    );
+  });
+
   it("have a trusted route only where it is asked for, and there are client certificates", () => {
     fc.assert(
       fc.property(exposure, (input) => {

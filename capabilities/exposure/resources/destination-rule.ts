@@ -53,7 +53,7 @@ function tlsOf(exposure: Exposure, mode: "SIMPLE" | "MUTUAL", credentialName: st
   return { mode, credentialName, sni: name, subjectAltNames: [name] };
 }
 
-function requestPolicyOf(exposure: Exposure, { upstream }: Credentials): TrafficPolicy {
+function requestPolicyOf(tls: ClientTls): TrafficPolicy {
   return {
     // Upgrades (exec, port-forward) need HTTP/1.1 and all else HTTP/2: the client's version goes on, and no ALPN of
     // istiod's stands in the way.
@@ -62,27 +62,30 @@ function requestPolicyOf(exposure: Exposure, { upstream }: Credentials): Traffic
       http: { idleTimeout: seconds(UPSTREAM_IDLE_SECONDS), useClientProtocol: true },
     },
     loadBalancer: REQUEST_LOAD_BALANCER,
-    tls: tlsOf(exposure, "SIMPLE", upstream),
+    tls,
   };
 }
 
-function requestSubsetsOf(exposure: Exposure, credentials: Credentials): readonly Subset[] {
-  const untrusted: Subset = { name: SUBSETS.untrusted };
-  if (!credentials.clientCertificates) return [untrusted];
-  const tls = tlsOf(exposure, "MUTUAL", credentials.upstream);
-  return [{ name: SUBSETS.trusted, trafficPolicy: { tls } }, untrusted];
+function requestSubsetsOf(
+  exposure: Exposure,
+  { clientCertificates, upstream }: Credentials,
+): readonly Subset[] {
+  const subset = (name: string, mode: "SIMPLE" | "MUTUAL"): Subset => ({
+    name,
+    trafficPolicy: requestPolicyOf(tlsOf(exposure, mode, upstream)),
+  });
+  const untrusted = subset(SUBSETS.untrusted, "SIMPLE");
+  return clientCertificates ? [subset(SUBSETS.trusted, "MUTUAL"), untrusted] : [untrusted];
 }
 
 /**
  * The DestinationRule of a hosted API server: unlabelled subsets, so that one Service is reached with the gateway's own
- * certificate, without, and by passed-through connections. A subset inherits what it does not say.
+ * certificate, without, and by passed-through connections. What is not in a subset is for others: the same gateway Pods
+ * take this rule before any of another namespace, so a Gateway of somebody else's that passes TLS through to the same
+ * Service, the public one say, would get TLS within TLS if the rule began any here.
  */
 export function destinationRuleOf(exposure: Exposure): DestinationRule {
   const { credentials } = exposure.mode;
-  const policy: TrafficPolicy =
-    credentials === undefined
-      ? { connectionPool: { tcp: TCP }, tls: { mode: "DISABLE" } }
-      : requestPolicyOf(exposure, credentials);
   const subsets = credentials === undefined ? [] : requestSubsetsOf(exposure, credentials);
   return {
     apiVersion: "networking.istio.io/v1",
@@ -91,7 +94,7 @@ export function destinationRuleOf(exposure: Exposure): DestinationRule {
     spec: {
       exportTo: ["."],
       host: destinationHostOf(exposure),
-      trafficPolicy: policy,
+      trafficPolicy: { connectionPool: { tcp: TCP }, tls: { mode: "DISABLE" } },
       subsets: [...subsets, PASSTHROUGH],
     },
   };
