@@ -62,7 +62,9 @@ const roles = {
 };
 
 const clock = systemClock;
-const log = Log;
+const log = Log.child({}, { level: Log.level });
+// Six lines for each request, and at debug the whole request, say nothing that fairlead's own do not.
+Log.level = settings.peprLogLevel;
 const notes = new AdmissionNotes();
 const watches = new WatchList(clock);
 const metrics = new PrometheusMetrics({ clock, version: packageJson.version, watches });

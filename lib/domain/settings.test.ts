@@ -11,6 +11,7 @@ describe("settings", () => {
       resyncMs: 600_000,
       clusterDomain: "cluster.local",
       webhookValidityMs: 7_776_000_000,
+      peprLogLevel: "warn",
     });
   });
 
@@ -39,6 +40,11 @@ describe("settings", () => {
       "FAIRLEAD_GRACE_SECONDS",
       "-1",
       "FAIRLEAD_GRACE_SECONDS is -1; give a number from 0 to 31536000",
+    ],
+    [
+      "FAIRLEAD_PEPR_LOG_LEVEL",
+      "loud",
+      "FAIRLEAD_PEPR_LOG_LEVEL is loud; give one of debug, info, warn, error, fatal, silent",
     ],
   ])("refuse %s=%s in a sentence", (name, value, sentence) => {
     expect(() => parseSettings({ [name]: value })).toThrow(sentence);
