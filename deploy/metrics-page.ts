@@ -7,7 +7,7 @@ const END = "<!-- end of what is made -->";
 function rowOf(name: MetricName): string {
   const { type, help, labels, processes } = METRICS[name];
   const names = labels.map((label) => `\`${label}\``).join(", ");
-  return `| \`${exportedName(name)}\` | ${type} | ${names} | ${processes.join(", ")} | ${help} |`;
+  return `| \`${exportedName(name)}\` | ${type} | ${names === "" ? "none" : names} | ${processes.join(", ")} | ${help} |`;
 }
 
 function tables(): string {
