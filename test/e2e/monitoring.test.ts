@@ -198,7 +198,7 @@ describe("both processes, seen from outside", () => {
   it("tell of queues, watches, conditions and credentials", async () => {
     const text = await scrape("watch");
     const queues = metricSamples(text, "fairlead_reconciles_total")
-      .filter(({ labels, value }) => labels.result === "done" && value > 0)
+      .filter(({ labels, value }) => labels.result !== "retry" && value > 0)
       .map(({ labels }) => labels.queue);
     const kinds = metricSamples(text, "fairlead_watch_silence_seconds").map(
       ({ labels }) => labels.kind,
