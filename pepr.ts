@@ -67,7 +67,10 @@ const roles = {
 };
 
 const clock = systemClock;
-const log = Log;
+const logLevel = Log.level;
+// Six lines for each request, and at debug the whole request, say nothing that fairlead's own do not.
+Log.level = settings.peprLogLevel;
+const log = Log.child({}, { level: logLevel });
 const notes = new AdmissionNotes();
 const watches = new WatchList(clock);
 const liveness = new Liveness({ clock, log, watches, graceMs: settings.watchGraceMs });

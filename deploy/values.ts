@@ -44,18 +44,20 @@ const ports = (description: string) =>
     { description, minItems: 1 },
   );
 
-const monitoring = (what: string) =>
+const found = (what: string, needs: string, by: string) =>
   Type.Object(
     {
-      enabled: Type.Boolean(described("Needs the kinds of the Prometheus operator.")),
+      enabled: Type.Boolean(described(needs)),
       labels: Type.Record(
         Type.String(),
         Type.String(),
-        described("Labels by which your Prometheus finds it."),
+        described(`Labels by which ${by} finds it.`),
       ),
     },
     strict(what),
   );
+const monitoring = (what: string) =>
+  found(what, "Needs the kinds of the Prometheus operator.", "your Prometheus");
 
 const processValues = (what: string, replicas: ReturnType<typeof Type.Integer>) =>
   Type.Object({ replicas, resources }, strict(what));
@@ -183,6 +185,11 @@ export const valuesSchema = Type.Object(
     ),
     serviceMonitor: monitoring("A ServiceMonitor for both processes."),
     prometheusRule: monitoring("A PrometheusRule with fairlead's alerts."),
+    grafanaDashboard: found(
+      "A ConfigMap with fairlead's dashboard.",
+      "Needs a Grafana whose sidecar looks for dashboards.",
+      "Grafana's sidecar",
+    ),
     global: Type.Optional(anyObject("Helm's own: values of a chart that this one is a part of.")),
   },
   {
@@ -238,6 +245,7 @@ export function defaultValues(image: string): ChartValues {
     crds: { install: true },
     serviceMonitor: { enabled: false, labels: COMMON_LABELS },
     prometheusRule: { enabled: false, labels: COMMON_LABELS },
+    grafanaDashboard: { enabled: false, labels: { ...COMMON_LABELS, grafana_dashboard: "1" } },
   };
 }
 

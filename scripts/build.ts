@@ -41,8 +41,10 @@ async function build(): Promise<void> {
   console.log(`${MODULE}: ${kib(statSync(MODULE).size)}, ${kib(packed)} in its Secret`);
   console.log(MANIFEST);
   const { version, description } = packageJson;
-  const { manifest, chart, archive } = await packageModule({ dist: "dist", version, description });
-  for (const path of [manifest, chart, archive]) console.log(path);
+  const paths = await packageModule({ dist: "dist", version, description });
+  for (const path of [paths.manifest, paths.chart, paths.archive, paths.dashboard]) {
+    console.log(path);
+  }
 }
 
 build().catch((error: unknown) => {

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import execa from "execa";
 import { format } from "prettier";
+import { metricsPage } from "../deploy/metrics-page";
 import { rightsPage } from "../deploy/rights-page";
 import { customResourceDefinitions, type CustomResourceDefinition } from "../lib/api";
 
@@ -36,6 +37,7 @@ interface Version {
 }
 
 const FOLDER = "docs/reference";
+const METRICS_PAGE = "docs/metrics.md";
 
 interface Names {
   readonly kind: string;
@@ -141,14 +143,15 @@ async function arrows(): Promise<string> {
 
 async function main(): Promise<void> {
   const pages = {
-    "api.md": apiReference(),
-    "arrows.md": await arrows(),
-    "rights.md": rightsPage(),
+    [`${FOLDER}/api.md`]: apiReference(),
+    [`${FOLDER}/arrows.md`]: await arrows(),
+    [`${FOLDER}/rights.md`]: rightsPage(),
+    [METRICS_PAGE]: metricsPage(readFileSync(METRICS_PAGE, "utf8")),
   };
   mkdirSync(FOLDER, { recursive: true });
-  for (const [name, text] of Object.entries(pages)) {
-    const wanted = await format(text, { parser: "markdown", printWidth: 100 });
-    const path = `${FOLDER}/${name}`;
+  for (const [path, text] of Object.entries(pages)) {
+    const isWritten = path === METRICS_PAGE;
+    const wanted = isWritten ? text : await format(text, { parser: "markdown", printWidth: 100 });
     if (!process.argv.includes("--check")) writeFileSync(path, wanted);
     else if (!existsSync(path) || readFileSync(path, "utf8") !== wanted) {
       console.error(`${path} is out of date: run npx tsx scripts/reference.ts`);

@@ -1,6 +1,7 @@
 import {
   applyStatus,
   createQueue,
+  isNotFound,
   tellConditions,
   type CacheContext,
   type Outcome,
@@ -34,13 +35,17 @@ async function reconcile(context: StatusContext, key: string): Promise<Outcome> 
     generation,
     nowMs: context.clock.nowMs(),
   });
-  await applyStatus(
-    { client: context.client, fieldManager: FIELD_MANAGERS.status, object: hapi },
-    // The other capabilities have not all looked at this generation while Ready is unknown.
-    ready.status === "Unknown"
-      ? { observedGeneration: hapi.status?.observedGeneration, conditions: [condition] }
-      : { observedGeneration: generation, conditions: [condition] },
-  );
+  const target = { client: context.client, fieldManager: FIELD_MANAGERS.status, object: hapi };
+  // The other capabilities have not all looked at this generation while Ready is unknown.
+  const observedGeneration =
+    ready.status === "Unknown" ? hapi.status?.observedGeneration : generation;
+  try {
+    await applyStatus(target, { observedGeneration, conditions: [condition] });
+  } catch (error) {
+    // It went meanwhile.
+    if (isNotFound(error)) return { kind: "done" };
+    throw error;
+  }
   // No Event: why it is not ready, the condition that is the cause says already.
   tellConditions(context, { capability: "status", object: hapi, after: [condition] });
   return { kind: "done" };

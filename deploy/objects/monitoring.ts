@@ -1,7 +1,7 @@
-import { PORT_NAME, PROCESSES, SYSTEM_NAMESPACE, type ProcessNames } from "../names";
+import { dashboardJson } from "../dashboard";
+import { PORT_NAME, PROCESSES, SYSTEM_NAMESPACE } from "../names";
 import { value, type Entry, type Template } from "../template";
-
-const RUNBOOK = "docs/runbook.md";
+import { ruleGroups } from "./alerts";
 
 /** An object of the Prometheus operator's; its labels are the user's to choose. */
 function monitored(kind: string, path: string, spec: Template): Entry {
@@ -33,56 +33,32 @@ const serviceMonitor = monitored("ServiceMonitor", "serviceMonitor", {
       scheme: "https",
       path: "/metrics",
       interval: "30s",
+      // Where a metric has a label `namespace`, it is the HostedAPIServer's, not fairlead's own.
+      honorLabels: true,
       // The certificate is the webhook's Service's, and Prometheus asks each Pod by its address.
       tlsConfig: { insecureSkipVerify: true },
     },
   ],
 });
 
-interface Alert {
-  readonly process: ProcessNames["mode"];
-  readonly alert: string;
-  readonly for: string;
-  readonly severity: "critical" | "warning";
-  readonly summary: string;
-}
+const prometheusRule = monitored("PrometheusRule", "prometheusRule", { groups: ruleGroups() });
 
-const alerts: readonly Alert[] = [
-  {
-    process: "admission",
-    alert: "FairleadAdmissionDown",
-    for: "2m",
-    severity: "critical",
-    summary:
-      "No replica of fairlead's admission is up: Pods and Services that concern it are refused.",
+/** Grafana's sidecar takes ConfigMaps with the label that it is told to look for. */
+const dashboard: Entry = {
+  object: {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: {
+      name: "fairlead-dashboard",
+      namespace: SYSTEM_NAMESPACE,
+      labels: value("grafanaDashboard.labels"),
+    },
+    data: { "fairlead.json": dashboardJson() },
   },
-  {
-    process: "watch",
-    alert: "FairleadWatchDown",
-    for: "10m",
-    severity: "warning",
-    summary:
-      "fairlead's watch process is not up: changes of control planes are not followed, and certificates not renewed.",
-  },
-];
+  when: [{ path: "grafanaDashboard.enabled", is: true }],
+};
 
-function alertRule({ process, alert, severity, summary, ...rest }: Alert): Template {
-  const service = PROCESSES.find(({ mode }) => mode === process)?.service ?? "";
-  const up = `up{namespace="${SYSTEM_NAMESPACE}",service="${service}"}`;
-  return {
-    alert,
-    expr: `absent(${up} == 1)`,
-    for: rest.for,
-    labels: { severity },
-    annotations: { summary, runbook: `${RUNBOOK}#${alert.toLowerCase()}` },
-  };
-}
-
-const prometheusRule = monitored("PrometheusRule", "prometheusRule", {
-  groups: [{ name: "fairlead", rules: alerts.map(alertRule) }],
-});
-
-/** What the Prometheus operator reads. */
+/** What the Prometheus operator and Grafana read. */
 export function monitoringEntries(): readonly Entry[] {
-  return [serviceMonitor, prometheusRule];
+  return [serviceMonitor, prometheusRule, dashboard];
 }

@@ -12,6 +12,7 @@ describe("settings", () => {
       watchGraceMs: 120_000,
       clusterDomain: "cluster.local",
       webhookValidityMs: 7_776_000_000,
+      peprLogLevel: "warn",
     });
   });
 
@@ -71,6 +72,11 @@ describe("settings", () => {
       "FAIRLEAD_CONTROL_PLANE_NAMESPACES",
       "a",
       "FAIRLEAD_CONTROL_PLANE_NAMESPACES is set and FAIRLEAD_GATEWAY_NAMESPACES is not; give both",
+    ],
+    [
+      "FAIRLEAD_PEPR_LOG_LEVEL",
+      "loud",
+      "FAIRLEAD_PEPR_LOG_LEVEL is loud; give one of debug, info, warn, error, fatal, silent",
     ],
   ])("refuse %s=%s in a sentence", (name, value, sentence) => {
     expect(() => parseSettings({ [name]: value })).toThrow(sentence);

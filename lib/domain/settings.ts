@@ -23,7 +23,14 @@ export interface Settings {
   readonly webhookValidityMs: number;
   /** The restricted mode: the namespaces to work in. Undefined: all. */
   readonly scope?: NamespaceScope;
+  /** From which level on Pepr's own lines are logged; fairlead's go by LOG_LEVEL. */
+  readonly peprLogLevel: LogLevel;
 }
+
+const LOG_LEVELS = ["debug", "info", "warn", "error", "fatal", "silent"] as const;
+
+/** A level of pino's. */
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -81,6 +88,14 @@ function parseScope(env: Environment): { readonly scope?: NamespaceScope } {
   );
 }
 
+function parseLevel(env: Environment, name: string, fallback: LogLevel): LogLevel {
+  const text = env[name]?.trim() ?? "";
+  if (text === "") return fallback;
+  const level = LOG_LEVELS.find((known) => known === text);
+  if (level !== undefined) return level;
+  throw new RangeError(`${name} is ${text}; give one of ${LOG_LEVELS.join(", ")}`);
+}
+
 /** In a container each process has port 3000 to itself, and Pepr's probes look there. Beside it, the watch steps aside. */
 function defaultPort(env: Environment): number {
   const isInCluster = env.KUBERNETES_SERVICE_HOST !== undefined;
@@ -112,5 +127,6 @@ export function parseSettings(env: Environment): Settings {
     clusterDomain: parseDomain(env, "FAIRLEAD_CLUSTER_DOMAIN", "cluster.local"),
     webhookValidityMs: ms("FAIRLEAD_WEBHOOK_VALIDITY_SECONDS", 90 * DAY_SECONDS, 10),
     ...parseScope(env),
+    peprLogLevel: parseLevel(env, "FAIRLEAD_PEPR_LOG_LEVEL", "warn"),
   };
 }

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { build } from "esbuild";
 import execa from "execa";
 import { installationOf } from "../../deploy/chart";
+import { dashboardJson } from "../../deploy/dashboard";
 import { packModule } from "../../deploy/objects";
 import { readPeprOutput } from "./pepr-output";
 
@@ -21,6 +22,8 @@ export interface PackageResult {
   readonly chart: string;
   /** The chart's archive. */
   readonly archive: string;
+  /** The Grafana dashboard, for who imports it by hand. */
+  readonly dashboard: string;
 }
 
 /** The program that starts the module in its container, in one file. */
@@ -66,9 +69,11 @@ export async function packageModule(request: PackageRequest): Promise<PackageRes
     manifest: join(dist, "fairlead.yaml"),
     chart: join(dist, "chart", "fairlead"),
     archive: join(dist, `fairlead-${version}.tgz`),
+    dashboard: join(dist, "grafana-dashboard.json"),
   };
   rmSync(dirname(paths.chart), { recursive: true, force: true });
   write(paths.manifest, manifest);
+  write(paths.dashboard, dashboardJson());
   for (const [path, text] of Object.entries(chart)) write(join(paths.chart, path), text);
   await execa("tar", ["-czf", paths.archive, "-C", dirname(paths.chart), "fairlead"]);
   return paths;

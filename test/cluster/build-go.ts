@@ -2,7 +2,7 @@ import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { RunCommand } from "./build-command";
 import type { Step } from "./progress";
-import { type Component, linkerFlags, originOf, type ProgramName } from "./versions";
+import { buildTags, type Component, linkerFlags, originOf, type ProgramName } from "./versions";
 
 /** What is built from one Go module. */
 export interface GoBuild {
@@ -18,6 +18,11 @@ export interface GoBuild {
 // go.sum is complete, so whatever is not as it was pinned fails; the module cache is writable, so
 // that it can be removed.
 const moduleFlags = ["-mod=readonly", "-modcacherw"];
+
+function tagFlags(component: Component): readonly string[] {
+  const tags = buildTags(component);
+  return tags.length === 0 ? [] : [`-tags=${tags.join(",")}`];
+}
 
 /**
  * Builds the programs of a module, and copies the files that are wanted of its source.
@@ -51,7 +56,7 @@ export function goOutputName(program: ProgramName): string {
 async function countPackages(build: GoBuild, packages: readonly string[]): Promise<number> {
   let packageCount = 0;
   let moduleCount = 0;
-  await build.go(["list", ...moduleFlags, "-deps", ...packages], (line) => {
+  await build.go(["list", ...moduleFlags, ...tagFlags(build.component), "-deps", ...packages], (line) => {
     if (!line.startsWith("go: ")) packageCount += 1;
     else if (line.startsWith("go: downloading ")) moduleCount += 1;
     build.step.update({ fraction: 0, detail: `${moduleCount} modules downloaded` });
@@ -69,6 +74,7 @@ async function compile(
   const args = [
     "build",
     ...moduleFlags,
+    ...tagFlags(build.component),
     "-v",
     "-trimpath",
     "-buildvcs=false",

@@ -40,6 +40,7 @@ const neededBytes: Readonly<Record<Component["kind"], number>> = {
   relay: 0.5 * gibibyteBytes,
   envoy: 0.5 * gibibyteBytes,
   helm: 2 * gibibyteBytes,
+  promtool: 2 * gibibyteBytes,
 };
 
 const workPrefix = "build-";

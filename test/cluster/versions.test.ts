@@ -80,7 +80,7 @@ describe.each(kubernetesVersions)("the pinned module of Kubernetes %s", (version
 describe("the pinned modules", () => {
   it("are those of the known versions, and etcd's", () => {
     const kubernetes = kubernetesVersions.map((version) => `kubernetes-${version}`);
-    const expected = ["etcd", "helm", "istio", "kwok", "relay", ...kubernetes];
+    const expected = ["etcd", "helm", "istio", "kwok", "promtool", "relay", ...kubernetes];
     expect(readdirSync(join(__dirname, "go")).sort()).toEqual(expected.sort());
   });
 
@@ -89,6 +89,7 @@ describe("the pinned modules", () => {
     ["pilot-discovery", "istio.io/istio"],
     ["kwok", "sigs.k8s.io/kwok"],
     ["helm", "helm.sh/helm/v3"],
+    ["promtool", "github.com/prometheus/prometheus"],
   ] as const)("pin the version of %s", (program, module) => {
     const component = componentOf(program, defaultKubernetesVersion);
     const { goMod, goSum } = readModule(moduleDirectory(component));
@@ -97,7 +98,7 @@ describe("the pinned modules", () => {
   });
 
   it("name as tools the programs that are built from them", () => {
-    for (const program of ["pilot-discovery", "pilot-agent", "kwok", "helm"] as const) {
+    for (const program of ["pilot-discovery", "pilot-agent", "kwok", "helm", "promtool"] as const) {
       const component = componentOf(program, defaultKubernetesVersion);
       const origin = originOf(program);
       expect(origin.kind).toBe("package");

