@@ -24,7 +24,13 @@ export interface PolicyRule {
 }
 
 const ISTIO = "networking.istio.io";
-const istioKinds = ["gateways", "virtualservices", "destinationrules", "envoyfilters"];
+const istioKinds = [
+  "gateways",
+  "virtualservices",
+  "destinationrules",
+  "serviceentries",
+  "envoyfilters",
+];
 const read = ["get", "list", "watch"] as const;
 const follow = ["list", "watch"] as const;
 

@@ -30,8 +30,8 @@ const gatewayLabels = { app: "istio-ingressgateway", istio: "ingressgateway" };
 
 /**
  * What a run may give no occasion for: where somebody else was first, what he made is looked at before it is believed to
- * be another's; what was made for a HostedAPIServer that is gone goes only after another look for that; and the
- * webhook's certificate is in files here, not in a Secret.
+ * be another's; what was made for a HostedAPIServer that is gone goes only after another look for that; the webhook's
+ * certificate is in files here, not in a Secret; and nobody wants a tunnel.
  */
 const seldom = [
   "watch get destinationrules in *",
@@ -39,6 +39,10 @@ const seldom = [
   "watch get gateways in *",
   "watch get hostedapiservers in *",
   "watch get networkpolicies in *",
+  "watch create serviceentries in *",
+  "watch delete serviceentries in *",
+  "watch get serviceentries in *",
+  "watch update serviceentries in *",
   "watch get services in *",
   "watch get virtualservices in *",
   "watch patch secrets in pepr-system",

@@ -1,4 +1,8 @@
+import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
 import { connect as connectTcp } from "node:net";
+import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
 import { issue } from "../cluster";
 import { inClusterNames } from "../../lib/domain/in-cluster-names";
 import { eventually } from "../harness/eventually";
@@ -23,18 +27,23 @@ let tenant: ExposedTenant;
 let other: ExposedTenant;
 let node: TunnelNode;
 let otherNode: TunnelNode;
+/** All that were started. */
+const nodes: TunnelNode[] = [];
 /** Of this process, to the gateway's tunnel port. */
 let tunnelPort: number;
+/** Of the API server of `other`. */
+let auditLog: string;
 
 /** A certificate as a public CA does not give it: for the host and for what Pods of the hosted cluster say. */
-async function serveInClusterNames({ publicCA, host, writeSource }: ExposedTenant): Promise<void> {
+async function serveInClusterNames(tenant: ExposedTenant): Promise<void> {
+  const { publicCA, host } = tenant;
   const pair = await issue(publicCA, {
     commonName: host,
     dnsNames: [host, ...NAMES],
     ipAddresses: [CLUSTER_IP],
     usages: ["server"],
   });
-  await writeSource("Secret", "kube-apiserver", {
+  await tenant.writeSource("Secret", "kube-apiserver", {
     "tls.crt": pair.certificatePem,
     "tls.key": pair.privateKeyPem,
   });
@@ -45,10 +54,15 @@ const untilTunnel = async (of: ExposedTenant, status: "True" | "False", reason: 
 
 beforeAll(async () => {
   stage = await setExposureStage({ zones: ["zone-1", "zone-2"] });
+  const policy = join(stage.cluster.directory, "hosted-audit-policy.json");
+  auditLog = join(stage.cluster.directory, "hosted-audit.log");
+  const rules = [{ level: "Metadata", omitStages: ["RequestReceived"] }];
+  await writeFile(policy, JSON.stringify({ apiVersion: "audit.k8s.io/v1", kind: "Policy", rules }));
+  const flags = [`--audit-policy-file=${policy}`, `--audit-log-path=${auditLog}`];
   const spec = { tunnel: { clusterIPs: [CLUSTER_IP] } };
   [tenant, other] = await Promise.all([
     stage.addTenant({ name: "tenant-a", replicaZones: ["zone-1", "zone-2"], spec }),
-    stage.addTenant({ name: "tenant-b", replicaZones: ["zone-1"], spec }),
+    stage.addTenant({ name: "tenant-b", replicaZones: ["zone-1"], spec, flags }),
   ]);
   for (const { hosted } of [tenant, other]) {
     await bindClusterRole(hosted, "cluster-admin", "--serviceaccount=default:robot");
@@ -58,12 +72,14 @@ beforeAll(async () => {
 }, START_TIMEOUT_MS);
 
 afterAll(async () => {
+  await Promise.all(nodes.map(async ({ proxy }) => proxy.stop()));
   await stage.stop();
 });
 
 describeDataPlane("a tunnel", () => {
   it("needs the consent of the gateway's owner", async () => {
-    await untilTunnel(tenant, "False", "NoTunnel");
+    const hapi = await untilTunnel(tenant, "False", "NoTunnel");
+    expect(conditionsOf(hapi)[TYPE]?.message).toContain(GATEWAY_NAMESPACE);
     const gateway = { kind: "InternalGateway", namespace: GATEWAY_NAMESPACE, name: "default" };
     await stage.api.patch(gateway as never, { spec: { tunnel: {} } });
   });
@@ -82,21 +98,31 @@ describeDataPlane("a tunnel", () => {
       namespace: GATEWAY_NAMESPACE,
       name: "istio-ingressgateway-internal",
     });
-    const host = String(service.spec?.clusterIP);
-    tunnelPort = await stage.plane.expose(`${host}:${TUNNEL_PORT}`);
-    const gateway = { host, port: TUNNEL_PORT };
-    [node, otherNode] = (await Promise.all(
-      [tenant, other].map(async (one) =>
-        addTunnelNode(stage.plane, {
-          name: `node-${one.namespace}`,
-          gateway,
-          apiServerHost: one.host,
-          clusterIP: CLUSTER_IP,
-        }),
-      ),
-    )) as [TunnelNode, TunnelNode];
+    const address = String(service.spec?.clusterIP);
+    tunnelPort = await stage.plane.expose(`${address}:${TUNNEL_PORT}`);
+    const addNode = async (of: ExposedTenant, host: string) => {
+      const started = await addTunnelNode(stage.plane, {
+        name: `node-${of.namespace}`,
+        gateway: { host, port: TUNNEL_PORT },
+        apiServerHost: of.host,
+        clusterIP: CLUSTER_IP,
+      });
+      nodes.push(started);
+      return started;
+    };
+    node = await addNode(tenant, address);
+    // Past what plays kube-proxy here, which loses clients' addresses.
+    otherNode = await addNode(other, stage.gateway.replicas[0]?.place.address ?? "");
+    expect(nodes.map(({ proxy }) => proxy.exitCode())).toEqual([undefined, undefined]);
   });
 });
+
+/** What is looked at of an audit log's line. */
+interface AuditEvent {
+  readonly verb: string;
+  readonly objectRef?: { readonly name?: string };
+  readonly sourceIPs: readonly string[];
+}
 
 type Who = "certificate" | "token";
 
@@ -139,8 +165,8 @@ describeDataPlane("through the tunnel", () => {
     await addPlayedPod(tenant.hosted, pod);
     const kubectl = await kubectlOf(tenant, node, [CLUSTER_IP, who]);
     await eventually(async () => {
-      const { stdout, stderr } = await kubectl.run("exec", pod, "--", "echo", "hello");
-      if (stdout !== "hello\n") throw new Error(`${stdout}${stderr}`);
+      const { stdout } = await kubectl.run("exec", pod, "--", "echo", "hello");
+      expect(stdout).toBe("hello\n");
     });
     const watch = kubectl.start("get", "configmaps", "-w", "-o", "name");
     await eventually(async () => {
@@ -148,6 +174,19 @@ describeDataPlane("through the tunnel", () => {
     });
     await watch.untilOutput(new RegExp(`configmap/seen-${who}`));
     await watch.stop();
+  });
+
+  it("audit logs name the node", async () => {
+    const [server, name] = [CLUSTER_IP, "audited"];
+    const kubectl = await kubectlOf(other, otherNode, [server, "certificate"]);
+    const { stderr } = await kubectl.run("create", "configmap", name);
+    expect(stderr).toBe("");
+    const lines = (await readFile(auditLog, "utf8")).split("\n").filter((line) => line !== "");
+    const events = lines.map((line) => JSON.parse(line) as AuditEvent);
+    const created = events.filter(
+      ({ verb, objectRef }) => verb === "create" && objectRef?.name === name,
+    );
+    expect(created.map(({ sourceIPs: [client] }) => client)).toEqual([otherNode.place.address]);
   });
 
   it("requests of one connection are spread over all API servers", async () => {
@@ -182,7 +221,7 @@ async function answerTo(text: string): Promise<string> {
     socket.on("data", (chunk: Buffer) => {
       seen += chunk.toString("latin1");
       // What is answered completely is not waited for.
-      if (/\r\n\r\n/.test(seen)) socket.end();
+      if (seen.includes("\r\n\r\n")) socket.end();
     });
     socket.on("error", reject);
     socket.on("close", () => {
@@ -249,6 +288,18 @@ describeDataPlane("two tenants of one gateway, with the same names", () => {
 
   it.each(refused)("a client that names %s is refused", async (_what, text, expected) => {
     expect(await answerTo(text())).toMatch(expected);
+  });
+
+  it("whom a client means is what it asks for, whatever Host says", async () => {
+    const socket = connectTcp(tunnelPort, "127.0.0.1");
+    socket.write(connectTo(`${tenant.host}:443`, other.host));
+    const [answer] = (await once(socket, "data")) as [Buffer];
+    expect(answer.toString("latin1")).toMatch(/^HTTP\/1.1 200 /);
+    const options = { socket, servername: "kubernetes.default.svc" };
+    const tls = connectTls({ ...options, ca: tenant.publicCA.certificatePem });
+    await once(tls, "secureConnect");
+    expect(tls.getPeerX509Certificate()?.checkHost(tenant.host)).toBe(tenant.host);
+    tls.destroy();
   });
 
   it("a connection is for its tenant's names alone, and what clients say about themselves is not heard", async () => {

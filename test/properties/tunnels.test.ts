@@ -68,7 +68,7 @@ describe("the objects of a tunnel", () => {
         const { virtualService } = tunnelObjectsOf(input);
         const [first, ...requests] = virtualService.spec.http;
         expect(first?.name).toMatch(/^tunnel/);
-        expect(portsOf(first as TunnelRoute)).toEqual([ports.port]);
+        expect(first === undefined ? [] : portsOf(first)).toEqual([ports.port]);
         // A route without a port would be there for plain HTTP too, on the port that anybody reaches.
         expect(requests.flatMap(portsOf).every((port) => port === ports.loopbackPort)).toBe(true);
         expect(requests.every(({ match }) => match.length > 0)).toBe(true);
@@ -131,7 +131,8 @@ describe("the address where a tunnel ends", () => {
           const found = loopbackAddressOf(of, at, taken);
           expect(taken.has(found)).toBe(false);
           expect(loopbackAddressOf(of, found, taken)).toBe(found);
-          if (at !== undefined && !taken.has(at)) expect(found).toBe(at);
+          const stays = at !== undefined && !taken.has(at);
+          expect(stays ? found : at).toBe(at);
         },
       ),
     );

@@ -7,7 +7,7 @@ import {
   seconds,
 } from "../timeouts";
 import { HTTP_CONNECTION_MANAGER, KEEPALIVE_SOCKET_OPTIONS, ROUTER, typed } from "../envoy";
-import { TUNNEL_ROUTES } from "./names";
+import { TUNNEL_ROUTES, type TunnelPorts } from "./names";
 
 const GATEWAY = { context: "GATEWAY" } as const;
 
@@ -74,10 +74,7 @@ function connectRoute(portNumber: number, name: string): ConfigPatch {
  * nowhere; on the way to where a tunnel ends, PROXY protocol tells the client's address, for the API server's audit log.
  * Who a request is from is found out there as on the main port, by the same patches.
  */
-export function tunnelPatches(ports: {
-  readonly port: number;
-  readonly loopbackPort: number;
-}): readonly ConfigPatch[] {
+export function tunnelPatches(ports: TunnelPorts): readonly ConfigPatch[] {
   const { port: portNumber, loopbackPort } = ports;
   const filter = { name: HTTP_CONNECTION_MANAGER };
   return [

@@ -8,10 +8,14 @@ import { objectName } from "../names";
 /** The names of a tunnel's own routes, by which the shared filter knows them: to where it ends, and past that, in L4. */
 export const TUNNEL_ROUTES = { inside: "tunnel", passthrough: "tunnel-passthrough" } as const;
 
+/** Where tunnels are taken, and where they end. */
+export interface TunnelPorts {
+  readonly port: number;
+  readonly loopbackPort: number;
+}
+
 /** The ports of an InternalGateway's tunnels, with the schema's defaults; undefined where it takes none. */
-export function tunnelPortsOf({
-  spec,
-}: InternalGateway): { readonly port: number; readonly loopbackPort: number } | undefined {
+export function tunnelPortsOf({ spec }: InternalGateway): TunnelPorts | undefined {
   if (spec.tunnel === undefined) return undefined;
   return {
     port: spec.tunnel.port ?? TUNNEL_PORT,

@@ -15,14 +15,14 @@ import {
   TUNNEL_ROUTES,
   tunnelMetadataOf,
   tunnelNamesOf,
-  tunnelPortsOf,
   tunnelServiceHostOf,
+  type TunnelPorts,
 } from "./names";
 
 /** A tunnel of an exposure. */
 export interface Tunnel {
   readonly exposure: Exposure;
-  readonly ports: NonNullable<ReturnType<typeof tunnelPortsOf>>;
+  readonly ports: TunnelPorts;
   /** Of the gateway's Pods, where it ends. */
   readonly address: string;
 }
