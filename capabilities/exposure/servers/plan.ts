@@ -38,7 +38,14 @@ import {
 } from "./report";
 import { isOwnRoute, planRoute, routedHosts } from "./routes";
 import { planTunnel, tunnelParts, type TunnelNeed } from "./tunnel";
-import { problemsOf, SIGHTING_MAX_AGE_MS, targetsOf, verdictOf, type Verdict } from "./verdict";
+import {
+  isMomentary,
+  problemsOf,
+  SIGHTING_MAX_AGE_MS,
+  targetsOf,
+  verdictOf,
+  type Verdict,
+} from "./verdict";
 
 /** Something to find out before the plan can go on. */
 export type Need =
@@ -65,8 +72,6 @@ export interface ServerPlan {
 
 type Serving = Extract<Goal, { kind: "serve" }>;
 
-/** A failing check that was good before counts only after this time: gateways come and go. */
-const FLAP_MS = 10_000;
 /** What was looked for in vain, too. */
 const PROBLEM_MAX_AGE_MS = 10_000;
 
@@ -344,10 +349,9 @@ function statusOfServing(
     readonly tunnel: DecidedCondition | undefined;
   },
 ): ExposureStatus | undefined {
-  const { server, sightings, nowMs } = observed;
+  const { server } = observed;
   const wasGood = isTrue(server.status?.conditions, "Programmed");
-  const sinceMs = sightings?.failingSinceMs ?? nowMs;
-  if (!seen.verified && seen.mayFlap && wasGood && nowMs - sinceMs < FLAP_MS) return undefined;
+  if (!seen.verified && seen.mayFlap && wasGood && isMomentary(observed)) return undefined;
   return {
     loadBalancing: seen.verified
       ? goal.mode.kind

@@ -16,7 +16,7 @@ import {
 } from "../resources";
 import { tunnelCheckOf, type GatewayCheck, type GatewayTarget } from "./checks";
 import type { ObservedServer, ObservedTunnel, OwnTunnel } from "./observed";
-import { problemsOf, targetsOf, verdictOf } from "./verdict";
+import { isMomentary, problemsOf, targetsOf, verdictOf } from "./verdict";
 
 /** To look through the tunnel. */
 export interface TunnelNeed {
@@ -134,6 +134,10 @@ function planServed(
     return { writes, needs, condition, retry: false };
   }
   const problem = problemsOf(verdict);
+  const current = findCondition(observed.server.status?.conditions, TYPE);
+  if (current?.status === "True" && check.pods.length > 0 && isMomentary(sight)) {
+    return { writes, needs, condition: current, retry: true };
+  }
   const condition =
     problem === undefined
       ? no("Pending", "The gateway's tunnel port is being looked at.")

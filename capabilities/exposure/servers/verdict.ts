@@ -10,6 +10,14 @@ export interface Seen {
   readonly nowMs: number;
 }
 
+/** A failing check that was good before counts only after this time: gateways come and go. */
+const FLAP_MS = 10_000;
+
+/** Whether a check that fails has not done so for long. */
+export function isMomentary({ sightings, nowMs }: Seen): boolean {
+  return nowMs - (sightings?.failingSinceMs ?? nowMs) < FLAP_MS;
+}
+
 /** How what was seen of a check stands. */
 export interface Verdict {
   readonly missing: readonly GatewayTarget[];

@@ -257,6 +257,7 @@ function withTunnelSightings(observed: ObservedServer, world: World): ObservedSe
   const verdicts = Object.entries(world.tunnel.seen).map(
     ([target, verdict]) => [target, verdict === "good" ? undefined : verdict] as const,
   );
+  const failing = verdicts.some(([, verdict]) => verdict !== undefined);
   return {
     ...observed,
     tunnel: {
@@ -266,7 +267,9 @@ function withTunnelSightings(observed: ObservedServer, world: World): ObservedSe
         verdicts: new Map(verdicts),
         completeAtMs: observed.nowMs,
         chain: [],
-        failingSinceMs: undefined,
+        failingSinceMs: failing
+          ? observed.nowMs - 1_000 * (world.failingForSeconds ?? 0)
+          : undefined,
       },
     },
   };
