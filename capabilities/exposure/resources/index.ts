@@ -25,7 +25,6 @@ export {
   type PlannedPolicies,
 } from "./network-policies";
 export {
-  inClusterOf,
   loopbackAddressOf,
   tunnelNamesOf,
   tunnelObjectsOf,

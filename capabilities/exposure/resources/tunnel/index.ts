@@ -1,3 +1,3 @@
 export { loopbackAddressOf } from "./loopback";
-export { inClusterOf, tunnelNamesOf, tunnelPortsOf } from "./names";
+export { tunnelNamesOf, tunnelPortsOf } from "./names";
 export { tunnelObjectsOf, tunnelRevisionPathOf, type Tunnel, type TunnelObjects } from "./objects";
