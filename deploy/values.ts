@@ -170,7 +170,7 @@ export const valuesSchema = Type.Object(
       {
         enabled: Type.Boolean(described("NetworkPolicies for fairlead's own Pods.")),
         apiServer: ports("Ports of the cluster's API servers, behind their Service."),
-        gateways: ports("Target ports of InternalGateways."),
+        gateways: ports("Target ports of InternalGateways, and their ports for tunnels."),
         hostedAPIServers: ports("Ports of hosted API servers' Pods."),
       },
       strict("The API server and hosts have no Pods to be named by, so ports are what is limited."),
@@ -239,7 +239,7 @@ export function defaultValues(image: string): ChartValues {
     networkPolicy: {
       enabled: true,
       apiServer: tcp(443, 6443),
-      gateways: tcp(9443),
+      gateways: tcp(9443, 8132),
       hostedAPIServers: tcp(443, 6443),
     },
     crds: { install: true },

@@ -2,12 +2,14 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { format, resolveConfig } from "prettier";
 
 /**
- * Writes the Lua of the gateway's filter into a TypeScript module, since `pepr build` has no loader for it.
+ * Writes the Lua of the gateway's filters into TypeScript modules, since `pepr build` has no loader for it.
  * `--check` only tells whether it is up to date.
  */
 
-const SOURCE = "capabilities/exposure/filter/client-certificates.lua";
-const TARGET = "capabilities/exposure/filter/client-certificates.generated.ts";
+const FOLDER = "capabilities/exposure/filter";
+
+/** File → the constant that holds it. */
+const SCRIPTS = { "client-certificates": "clientCertificatesLua", tunnel: "tunnelLua" } as const;
 
 /**
  * The script without comments and indentation. istiod repeats it for every host of the gateway, so its length counts;
@@ -20,21 +22,26 @@ function compact(source: string): readonly string[] {
     .filter((line) => line !== "" && !line.startsWith("--"));
 }
 
-async function main(): Promise<void> {
-  const lines = compact(readFileSync(SOURCE, "utf8")).map((line) => `  ${JSON.stringify(line)},`);
+async function embed(file: string, constant: string): Promise<void> {
+  const [source, target] = [`${FOLDER}/${file}.lua`, `${FOLDER}/${file}.generated.ts`];
+  const lines = compact(readFileSync(source, "utf8")).map((line) => `  ${JSON.stringify(line)},`);
   const text = [
-    `/** ${SOURCE} without comments, by \`npx tsx scripts/embed-lua.ts\`. */`,
-    "export const clientCertificatesLua = [",
+    `/** ${source} without comments, by \`npx tsx scripts/embed-lua.ts\`. */`,
+    `export const ${constant} = [`,
     ...lines,
     '].join("\\n");',
   ].join("\n");
-  const options = await resolveConfig(TARGET);
-  const wanted = await format(text, { ...options, filepath: TARGET });
-  if (existsSync(TARGET) && readFileSync(TARGET, "utf8") === wanted) return;
+  const options = await resolveConfig(target);
+  const wanted = await format(text, { ...options, filepath: target });
+  if (existsSync(target) && readFileSync(target, "utf8") === wanted) return;
   if (process.argv.includes("--check")) {
-    console.error(`${TARGET} is out of date: run npx tsx scripts/embed-lua.ts`);
+    console.error(`${target} is out of date: run npx tsx scripts/embed-lua.ts`);
     process.exitCode = 1;
-  } else writeFileSync(TARGET, wanted);
+  } else writeFileSync(target, wanted);
+}
+
+async function main(): Promise<void> {
+  for (const [file, constant] of Object.entries(SCRIPTS)) await embed(file, constant);
 }
 
 main().catch((error: unknown) => {

@@ -3,6 +3,7 @@ import type {
   Gateway,
   KubernetesObject,
   NetworkPolicy,
+  ServiceEntry,
   VirtualService,
 } from "../../lib/api";
 import {
@@ -35,6 +36,8 @@ export interface IstioCaches {
   readonly virtualServices: Cache<VirtualService>;
   /** fairlead's own. */
   readonly destinationRules: Cache<DestinationRule>;
+  /** fairlead's own. */
+  readonly serviceEntries: Cache<ServiceEntry>;
   /** Resolves once it is known whether the cluster has these kinds, and what there is of them. */
   readonly known: Promise<void>;
 }
@@ -117,6 +120,9 @@ function openIstioCaches(context: CacheContext): IstioCaches {
     ),
     destinationRules: deferCache(served, () =>
       openScopedCache<DestinationRule>(context, { ...own, kind: "DestinationRule" }),
+    ),
+    serviceEntries: deferCache(served, () =>
+      openCache<ServiceEntry>(context, { ...own, kind: "ServiceEntry" }),
     ),
   };
   const listed = definition.synced.then(async () => {

@@ -98,7 +98,8 @@ class Exposure implements ExposureController {
   }
 
   readonly references = {
-    of: (key: string): ReadonlySet<string> => referencedSecrets(this.#own.of(key)),
+    of: (key: string): ReadonlySet<string> =>
+      referencedSecrets(this.#own.of(key), this.#own.tunnelOf(key)),
     onChange: (listener: (key: string) => void): void => {
       this.#listeners.push(listener);
     },

@@ -24,7 +24,13 @@ export interface PolicyRule {
 }
 
 const ISTIO = "networking.istio.io";
-const istioKinds = ["gateways", "virtualservices", "destinationrules", "envoyfilters"];
+const istioKinds = [
+  "gateways",
+  "virtualservices",
+  "destinationrules",
+  "serviceentries",
+  "envoyfilters",
+];
 const read = ["get", "list", "watch"] as const;
 const follow = ["list", "watch"] as const;
 
@@ -276,6 +282,13 @@ const race = (resource: string): SeldomRight => ({
 
 /** What an end-to-end test of all rights does not see used. */
 export const seldomUsed: readonly SeldomRight[] = [
+  ...["get", "create", "update", "delete"].map((verb) => ({
+    process: "watch" as const,
+    verb,
+    resource: "serviceentries.networking.istio.io",
+    place: "*",
+    why: "the end of a tunnel, where one is asked for; another test does that",
+  })),
   ...["deployments.apps", "statefulsets.apps", "daemonsets.apps"].map((resource) => ({
     process: "watch" as const,
     verb: "patch",

@@ -177,6 +177,39 @@ const topologyAware = Type.Object(
   { default: {}, description: "Topology-aware routing of the control plane's Services." },
 );
 
+const tunnel = Type.Object(
+  {
+    clusterIPs: Type.Optional(
+      Type.Array(
+        Type.String({
+          maxLength: 15,
+          pattern: "^([0-9]{1,3}\\.){3}[0-9]{1,3}$",
+        }),
+        {
+          default: [],
+          maxItems: 2,
+          description:
+            "Cluster IPs (IPv4) of the Service default/kubernetes in the hosted cluster, by which Pods reach it without a name.",
+          "x-kubernetes-list-type": "set",
+        } satisfies KubernetesSchemaOptions & { default: string[]; maxItems: number },
+      ),
+    ),
+    clusterDomain: Type.Optional(
+      Type.String({
+        default: "cluster.local",
+        minLength: 1,
+        maxLength: 200,
+        pattern: `^${dnsLabels}$`,
+        description: "The hosted cluster's own DNS domain.",
+      }),
+    ),
+  },
+  {
+    description:
+      "The hosted cluster's nodes reach this API server by its in-cluster names, through a tunnel to the gateway. Absent: they do not.",
+  },
+);
+
 const gatewayRef = (description: string) =>
   Type.Object(
     {
@@ -247,6 +280,7 @@ const spec = Type.Object(
     certificates: Type.Optional(certificates),
     clients: Type.Optional(clients),
     topologyAware: Type.Optional(topologyAware),
+    tunnel: Type.Optional(tunnel),
   },
   {
     description: "A hosted API server and its owner's consent.",
@@ -314,7 +348,7 @@ const status = Type.Object(
     ),
     pods: Type.Optional(podCounts),
     conditions: Conditions(
-      "Accepted, ResolvedRefs, CredentialsSynced, Programmed, PodsUpToDate, TopologyAware, Ready.",
+      "Accepted, ResolvedRefs, CredentialsSynced, Programmed, PodsUpToDate, TopologyAware, TunnelProgrammed, Ready.",
     ),
   },
   { description: "What was observed." },
@@ -358,6 +392,8 @@ export type HostedAPIServerSpec = Static<typeof spec>;
 export type HostedAPIServerStatus = Static<typeof status>;
 /** `spec.certificates`. */
 export type CertificatesSpec = Static<typeof certificates>;
+/** `spec.tunnel`. */
+export type TunnelSpec = Static<typeof tunnel>;
 /** A reference to a certificate and its key. */
 export type KeyPairRef = Static<ReturnType<typeof keyPair>>;
 /** A reference to a CA bundle. */

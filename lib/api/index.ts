@@ -35,8 +35,12 @@ export type {
   IstioDuration,
   LoadBalancer,
   OutlierDetection,
+  ServiceEntry,
   Subset,
   TrafficPolicy,
+  TunnelGateway,
+  TunnelRoute,
+  TunnelVirtualService,
   VirtualService,
 } from "./istio";
 export type {

@@ -1,5 +1,5 @@
 import { Type, type Static } from "@sinclair/typebox";
-import { INTERNAL_SERVICE, INTERNAL_TARGET_PORT } from "./names";
+import { INTERNAL_SERVICE, INTERNAL_TARGET_PORT, TUNNEL_LOOPBACK_PORT, TUNNEL_PORT } from "./names";
 import type { KindDefinition } from "./custom-resource";
 import { Conditions, StringEnum, StringMap, type KubernetesSchemaOptions } from "./schema";
 import type { ObjectMeta } from "./object-meta";
@@ -120,8 +120,34 @@ const spec = Type.Object(
           "Whether NetworkPolicies are written where another policy already isolates those Pods.",
       }),
     ),
+    tunnel: Type.Optional(
+      Type.Object(
+        {
+          port: port(
+            "The port of the gateway's Pods, and of the internal Service, that takes HTTP CONNECT; fairlead's alone. A public Service has to lead there.",
+            TUNNEL_PORT,
+          ),
+          loopbackPort: port(
+            "The port on loopback addresses of the gateway's Pods where tunnels end; fairlead's alone.",
+            TUNNEL_LOOPBACK_PORT,
+          ),
+        },
+        {
+          description:
+            "Takes connections of nodes of hosted clusters to the in-cluster name of their API server. Absent: none.",
+        },
+      ),
+    ),
   },
-  { description: "What the gateway's owner offers and to whom." },
+  {
+    description: "What the gateway's owner offers and to whom.",
+    "x-kubernetes-validations": [
+      {
+        rule: "!has(self.tunnel) || !has(self.port) || (self.tunnel.port != self.tunnel.loopbackPort && self.tunnel.port != self.port.target && self.tunnel.port != self.port.service && self.tunnel.loopbackPort != self.port.target)",
+        message: "tunnel.port, tunnel.loopbackPort and the ports of port must differ",
+      },
+    ],
+  } satisfies KubernetesSchemaOptions & { description: string },
 );
 
 const status = Type.Object(

@@ -114,6 +114,69 @@ export interface VirtualService extends KubernetesObject {
   };
 }
 
+/** The Gateway of a tunnel: where it is taken, and where it ends. */
+export interface TunnelGateway extends KubernetesObject {
+  readonly apiVersion: "networking.istio.io/v1";
+  readonly kind: "Gateway";
+  readonly spec: {
+    readonly selector: Labels;
+    readonly servers: readonly (
+      | { readonly hosts: readonly string[]; readonly port: GatewayPort<"HTTP"> }
+      | {
+          readonly hosts: readonly ["*"];
+          readonly port: GatewayPort<"HTTPS">;
+          /** The one address that it listens at. */
+          readonly bind: string;
+          readonly tls: TerminatingTls;
+        }
+    )[];
+  };
+}
+
+/** What tells the requests of a tunnel's two ends apart, besides what other routes tell requests apart by. */
+interface TunnelMatch {
+  /** Of the Gateway's server that the request came by. */
+  readonly port: number;
+  readonly headers?: Readonly<Record<string, { readonly exact: string }>>;
+  readonly uri?: { readonly exact: string };
+}
+
+/** A route of a tunnel: to where it ends, and of the requests that come out there. */
+export type TunnelRoute =
+  | (Omit<DirectRoute, "match"> & { readonly match: readonly TunnelMatch[] })
+  | (Omit<ForwardingRoute, "match" | "route"> & {
+      readonly match: readonly TunnelMatch[];
+      readonly route: readonly {
+        readonly destination: Omit<Destination, "subset"> & { readonly subset?: string };
+      }[];
+    });
+
+/** The VirtualService of a tunnel. Every route of it says which of the two ends it is for. */
+export interface TunnelVirtualService extends KubernetesObject {
+  readonly apiVersion: "networking.istio.io/v1";
+  readonly kind: "VirtualService";
+  readonly spec: {
+    readonly exportTo: ExportTo;
+    readonly hosts: readonly string[];
+    readonly gateways: readonly string[];
+    readonly http: readonly TunnelRoute[];
+  };
+}
+
+/** @see https://istio.io/latest/docs/reference/config/networking/service-entry/ */
+export interface ServiceEntry extends KubernetesObject {
+  readonly apiVersion: "networking.istio.io/v1";
+  readonly kind: "ServiceEntry";
+  readonly spec: {
+    readonly exportTo: ExportTo;
+    readonly hosts: readonly string[];
+    readonly location: "MESH_EXTERNAL";
+    readonly resolution: "STATIC";
+    readonly ports: readonly GatewayPort<"TCP">[];
+    readonly endpoints: readonly { readonly address: string }[];
+  };
+}
+
 /** How the gateway speaks TLS to a destination. DISABLE: it passes on what it gets. */
 export type ClientTls =
   | { readonly mode: "DISABLE" }
@@ -199,7 +262,7 @@ interface FilterMatch {
 /** One change to the configuration that istiod makes for a gateway. */
 export type ConfigPatch =
   | {
-      readonly applyTo: "LISTENER" | "NETWORK_FILTER" | "HTTP_FILTER";
+      readonly applyTo: "LISTENER" | "LISTENER_FILTER" | "NETWORK_FILTER" | "HTTP_FILTER";
       readonly match: {
         readonly context: "GATEWAY";
         readonly listener: {
@@ -208,7 +271,7 @@ export type ConfigPatch =
         };
       };
       readonly patch: {
-        readonly operation: "MERGE" | "INSERT_BEFORE";
+        readonly operation: "MERGE" | "INSERT_BEFORE" | "INSERT_FIRST";
         readonly value: EnvoyConfig;
       };
     }
@@ -216,7 +279,18 @@ export type ConfigPatch =
       readonly applyTo: "CLUSTER";
       readonly match: {
         readonly context: "GATEWAY";
-        readonly cluster: { readonly subset: string };
+        readonly cluster: { readonly subset?: string; readonly portNumber?: number };
+      };
+      readonly patch: { readonly operation: "MERGE"; readonly value: EnvoyConfig };
+    }
+  | {
+      readonly applyTo: "HTTP_ROUTE";
+      readonly match: {
+        readonly context: "GATEWAY";
+        readonly routeConfiguration: {
+          readonly portNumber: number;
+          readonly vhost: { readonly route: { readonly name: string } };
+        };
       };
       readonly patch: { readonly operation: "MERGE"; readonly value: EnvoyConfig };
     };

@@ -1,6 +1,7 @@
 import { request, Agent } from "node:https";
-import type { IncomingMessage } from "node:http";
-import type { TLSSocket, DetailedPeerCertificate } from "node:tls";
+import { request as requestPlain, type IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import { connect, type TLSSocket, type DetailedPeerCertificate } from "node:tls";
 import { toCertificate, type Certificate } from "../domain/certificates";
 import { describeError } from "./errors";
 
@@ -18,6 +19,8 @@ export interface GatewayProbe {
     readonly headers?: Readonly<Record<string, string>>;
   }[];
   readonly timeoutMs: number;
+  /** `host:port` to ask the address to CONNECT to first; TLS begins inside. */
+  readonly tunnelTo?: string;
 }
 
 /** What was seen. */
@@ -47,6 +50,47 @@ function chainOf(socket: TLSSocket): readonly Certificate[] {
     peer = peer.issuerCertificate === peer ? undefined : peer.issuerCertificate;
   }
   return chain;
+}
+
+/**
+ * Opens a tunnel.
+ * @throws {Error} that quotes the answer, where it is not 200.
+ */
+function openTunnel(probe: GatewayProbe, tunnelTo: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const sent = requestPlain({
+      host: probe.address,
+      port: probe.port,
+      method: "CONNECT",
+      path: tunnelTo,
+      headers: { host: tunnelTo, "user-agent": "fairlead-probe" },
+      agent: false,
+      timeout: probe.timeoutMs,
+    });
+    sent.on("connect", ({ statusCode }, socket: Socket) => {
+      if (statusCode === 200) {
+        resolve(socket);
+        return;
+      }
+      socket.destroy();
+      reject(new Error(`CONNECT was answered with ${statusCode ?? 0}`));
+    });
+    sent.on("timeout", () => sent.destroy(new Error("no answer in time")));
+    sent.on("error", reject);
+    sent.end();
+  });
+}
+
+/** An agent whose one connection comes by a tunnel, where there is to be one. */
+async function agentFor(probe: GatewayProbe): Promise<Agent> {
+  // Of its own, so that nothing is resumed: a resumed session would show the certificate of before.
+  const options = { keepAlive: true, maxSockets: 1, maxCachedSessions: 0 };
+  if (probe.tunnelTo === undefined) return new Agent(options);
+  const socket = await openTunnel(probe, probe.tunnelTo);
+  const agent = new Agent(options);
+  agent.createConnection = () =>
+    connect({ socket, servername: probe.serverName, rejectUnauthorized: false });
+  return agent;
 }
 
 interface Exchange {
@@ -99,15 +143,16 @@ function exchange(
 }
 
 /**
- * Looks at what is served at an address for a host: one TLS connection, without credentials, and a few requests on it.
+ * Looks at what is served at an address for a host: one TLS connection, without credentials, and a few requests on it;
+ * through a tunnel, if it is told so.
  * Throws nothing.
  */
 export async function probeGateway(probe: GatewayProbe): Promise<GatewaySighting> {
-  // Of its own, so that nothing is resumed: a resumed session would show the certificate of before.
-  const agent = new Agent({ keepAlive: true, maxSockets: 1, maxCachedSessions: 0 });
   const statuses: (number | undefined)[] = [];
+  let agent: Agent | undefined;
   let chain: readonly Certificate[] = [];
   try {
+    agent = await agentFor(probe);
     for (const asked of probe.requests) {
       const answer = await exchange(probe, agent, asked);
       if (chain.length === 0) chain = answer.chain;
@@ -118,6 +163,6 @@ export async function probeGateway(probe: GatewayProbe): Promise<GatewaySighting
     if (chain.length > 0) return { kind: "served", chain, statuses };
     return { kind: "failed", problem: describeError(error) };
   } finally {
-    agent.destroy();
+    agent?.destroy();
   }
 }

@@ -36,6 +36,7 @@ const plurals: Readonly<Record<string, string>> = {
   "networking.k8s.io/v1/NetworkPolicy": "networkpolicies",
   "networking.istio.io/v1/DestinationRule": "destinationrules",
   "networking.istio.io/v1/Gateway": "gateways",
+  "networking.istio.io/v1/ServiceEntry": "serviceentries",
   "networking.istio.io/v1/VirtualService": "virtualservices",
   "networking.istio.io/v1alpha3/EnvoyFilter": "envoyfilters",
   "policy/v1/PodDisruptionBudget": "poddisruptionbudgets",

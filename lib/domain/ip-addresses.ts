@@ -14,3 +14,8 @@ export function canonicalAddress(text: string): string | undefined {
 export function isSameAddress(one: string, other: string): boolean {
   return (canonicalAddress(one) ?? one) === (canonicalAddress(other) ?? other);
 }
+
+/** Whether a text is an IP address, of either family. */
+export function isIPAddress(text: string): boolean {
+  return canonicalAddress(text) !== undefined;
+}

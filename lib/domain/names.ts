@@ -1,15 +1,27 @@
 import { GROUP } from "../api/names";
 
-export { API_VERSION, GROUP, INTERNAL_SERVICE, INTERNAL_TARGET_PORT, VERSION } from "../api/names";
+export {
+  API_VERSION,
+  GROUP,
+  INTERNAL_SERVICE,
+  INTERNAL_TARGET_PORT,
+  TUNNEL_LOOPBACK_PORT,
+  TUNNEL_PORT,
+  VERSION,
+} from "../api/names";
 
 /** Labels that fairlead puts on everything it makes, so that it is found again and nothing else is touched. */
 export const LABEL_MANAGED_BY = "app.kubernetes.io/managed-by";
 export const MANAGED_BY = "fairlead";
 export const LABEL_NAMESPACE = `${GROUP}/namespace`;
 export const LABEL_NAME = `${GROUP}/name`;
-/** On Secrets in the gateway namespace: `server` or `proxy-client`; on an InternalGateway's NetworkPolicies: `gateway`. */
+/**
+ * On Secrets in the gateway namespace: `server` or `proxy-client`; on an InternalGateway's NetworkPolicies: `gateway`; on
+ * Istio's objects of a tunnel: `tunnel`.
+ */
 export const LABEL_USE = `${GROUP}/use`;
 export const USE_GATEWAY = "gateway";
+export const USE_TUNNEL = "tunnel";
 
 /** On Pods: `"true"` routes a Pod whatever it mounts, `"false"` opts it out. */
 export const LABEL_ROUTE = `${GROUP}/route`;

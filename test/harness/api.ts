@@ -59,6 +59,7 @@ const collections = {
   Gateway: "/apis/networking.istio.io/v1/gateways",
   VirtualService: "/apis/networking.istio.io/v1/virtualservices",
   DestinationRule: "/apis/networking.istio.io/v1/destinationrules",
+  ServiceEntry: "/apis/networking.istio.io/v1/serviceentries",
   EnvoyFilter: "/apis/networking.istio.io/v1alpha3/envoyfilters",
   NetworkPolicy: "/apis/networking.k8s.io/v1/networkpolicies",
   MutatingWebhookConfiguration:

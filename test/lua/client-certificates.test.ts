@@ -334,6 +334,57 @@ describe("the host", () => {
   });
 });
 
+describe("at the end of a tunnel", () => {
+  const start = `fairlead_client_certificates("${SECRET}"`;
+  const inTunnel = script.replace(`${start})`, `${start}, true)`);
+  const ask = (sni: string, authority: string, routeName = "no-client-certificate") =>
+    only(request([], { script: inTunnel, sni, authority, routeName }));
+
+  it.each([
+    ["by name", "kubernetes.default.svc", "kubernetes.default.svc"],
+    ["by name and port", "kubernetes.default.svc", "kubernetes.default.svc:443"],
+    ["by address, without SNI", "", "10.96.0.1"],
+    ["by name, without SNI", "", "kubernetes.default.svc.cluster.local"],
+  ])("a request %s goes on", (_how, sni, authority) => {
+    expect(ask(sni, authority).response).toBeUndefined();
+  });
+
+  it.each([
+    ["another name than the handshake's", "kubernetes.default.svc", "kubernetes.default"],
+    ["an address on a connection for a name", "kubernetes", "10.96.0.1"],
+  ])("a request for %s gets 421", (_what, sni, authority) => {
+    expect(statusOf(ask(sni, authority))).toBe("421");
+  });
+
+  it.each(["", "api.tenant-b.example.com"])(
+    "a request for a name that is not the tenant's gets 421, with SNI %j",
+    (sni) => {
+      expect(statusOf(ask(sni, "api.tenant-b.example.com", ""))).toBe("421");
+    },
+  );
+
+  it("the name without a dot has the routes of the next one", () => {
+    for (const sni of ["kubernetes", ""]) {
+      const { headers, response } = ask(sni, "kubernetes:443", "");
+      expect(response).toBeUndefined();
+      expect(headers).toContainEqual([":authority", "kubernetes.default"]);
+    }
+  });
+
+  it("and nowhere else", () => {
+    const sent = request([], { sni: "kubernetes", authority: "kubernetes", routeName: "" });
+    expect(only(sent).headers).not.toContainEqual([":authority", "kubernetes.default"]);
+  });
+
+  it("says who a request is from by its certificate alone", () => {
+    for (const headers of spoofs) {
+      const sent = request(headers, { script: inTunnel, sni: "", certificate: jane });
+      const { headers: gone } = only(sent);
+      expect(gone.filter(isIdentity)).toEqual(janesHeaders);
+    }
+  });
+});
+
 describe("an upgrade", () => {
   it.each(["Upgrade", "upgrade", "keep-alive, Upgrade", "Upgrade, X-Remote-User, x-remote-group"])(
     "with Connection: %s goes on, and names no other header",

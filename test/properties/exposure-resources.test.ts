@@ -183,7 +183,10 @@ describe("the shared filter", () => {
           const isOurs =
             "listener" in match
               ? match.listener.portNumber === input.spec.port?.target
-              : ["client-certificate", "no-client-certificate"].includes(match.cluster.subset);
+              : "cluster" in match &&
+                ["client-certificate", "no-client-certificate"].includes(
+                  match.cluster.subset ?? "",
+                );
           expect(isOurs).toBe(true);
         }
         expect(spec.workloadSelector.labels).toEqual(input.spec.selector);

@@ -2,7 +2,8 @@
 --
 -- Not a word of what a client says about itself goes on; what its validated certificate says does. The file defines one
 -- function; whoever embeds it calls that with the gateway's route secret, in a line of its own after the file, since
--- Envoy names a script in its logs by its first line. See docs/identity.md.
+-- Envoy names a script in its logs by its first line; and with true where it listens at the end of tunnels. See
+-- docs/identity.md.
 
 local ROUTE_HEADER = "x-fairlead-client-certificate"
 local USER_HEADER = "x-remote-user"
@@ -10,6 +11,10 @@ local GROUP_HEADER = "x-remote-group"
 
 -- After a switch to L4, routes are under this name alone, for connections that are still being drained.
 local DRAINING_SUFFIX = ".draining.fairlead.invalid"
+
+-- istiod takes a VirtualService's host without a dot for a Service beside it, so this in-cluster name has the routes of
+-- the next longer one.
+local SHORT_NAME, NEXT_NAME = "kubernetes", "kubernetes.default"
 
 -- Headers by which a client of an address that Envoy takes for internal could steer the router: have requests repeated
 -- that kube-apiserver may have seen, or have them end early. And the certificate that Envoy itself describes, which
@@ -102,17 +107,27 @@ local function identity_of(ssl)
   return { user = user, groups = groups }
 end
 
+-- A connection is good for one host, that of its handshake: another one may be another tenant's. At the end of a tunnel
+-- the listener is one tenant's, with routes for its own names alone, and clients that connect by address send no SNI.
+local function is_misdirected(sni, authority, has_route, in_tunnel)
+  if in_tunnel then return not has_route or (sni ~= "" and sni ~= authority) end
+  return sni == "" or sni ~= authority or is_draining_name(sni)
+end
+
 -- Changes the request's headers; returns the status and message to answer it with, or nothing for it to go on.
-local function decide(handle, route_secret)
+local function decide(handle, route_secret, in_tunnel)
   local headers, info = handle:headers(), handle:streamInfo()
   -- Before any header changes: then Envoy forgets the route that it found.
   local has_route = info:routeName() ~= ""
   strip(headers)
   tidy_upgrade(headers)
 
-  -- A connection is good for one host, that of its handshake: another one may be another tenant's.
-  local sni = host_of(info:requestedServerName())
-  if sni == "" or sni ~= host_of(headers:get(":authority")) or is_draining_name(sni) then
+  local sni, host = host_of(info:requestedServerName()), host_of(headers:get(":authority"))
+  if in_tunnel and host == SHORT_NAME then
+    headers:replace(":authority", NEXT_NAME)
+    has_route = true
+  end
+  if is_misdirected(sni, host, has_route, in_tunnel) then
     return 421, "the request's host is not the one that the connection was made for"
   end
   -- Listener and routes are not switched at the same instant.
@@ -142,10 +157,10 @@ local function answer(handle, status, message)
   handle:respond({ [":status"] = tostring(status), ["content-type"] = "application/json" }, body)
 end
 
-function fairlead_client_certificates(route_secret)
+function fairlead_client_certificates(route_secret, in_tunnel)
   return function(handle)
     -- Envoy lets a request go on whose script fails. respond() yields, so it stays outside of pcall.
-    local ran, status, message = pcall(decide, handle, route_secret)
+    local ran, status, message = pcall(decide, handle, route_secret, in_tunnel)
     if not ran then
       handle:logErr("fairlead: the client certificate filter failed: " .. tostring(status))
       return answer(handle, 500, "the gateway could not find out who the request is from")

@@ -2,7 +2,7 @@ import { equals } from "ramda";
 import type { InternalGateway, KubernetesObject } from "../../../lib/api";
 import { INTERNAL_SERVICE, INTERNAL_TARGET_PORT } from "../../../lib/domain/names";
 import { isOwnObject } from "../objects";
-import { marks } from "../resources";
+import { marks, tunnelPortsOf } from "../resources";
 
 /** A port of a Service; `targetPort` is a number or a name. */
 export interface ServicePort {
@@ -48,12 +48,19 @@ export function serviceNameOf({ spec }: InternalGateway): string {
 
 function desiredPatch(gateway: InternalGateway): ServicePatch {
   const { service, target } = portsOf(gateway);
+  const tunnel = tunnelPortsOf(gateway);
+  const ports = [
+    { name: "tls", port: service, protocol: "TCP", targetPort: target },
+    ...(tunnel === undefined
+      ? []
+      : [{ name: "tunnel", port: tunnel.port, protocol: "TCP", targetPort: tunnel.port }]),
+  ];
   return {
     labels: { ...marks(gateway.metadata), [LABEL_NO_PORT_TRANSLATION]: "true" },
     spec: {
       type: "ClusterIP",
       selector: gateway.spec.selector,
-      ports: [{ name: "tls", port: service, protocol: "TCP", targetPort: target }],
+      ports,
       ipFamilyPolicy: gateway.spec.ipFamilyPolicy ?? "PreferDualStack",
     },
   };

@@ -2,6 +2,7 @@ import { ascend, sortWith } from "ramda";
 import type { InternalGateway, KubernetesObject } from "../../../lib/api";
 import type { DecidedCondition } from "../../../lib/domain/conditions";
 import type { AnyGateway } from "../caches";
+import { tunnelPortsOf } from "../resources";
 import {
   isOwnService,
   LABEL_NO_PORT_TRANSLATION,
@@ -44,6 +45,25 @@ type Labels = Readonly<Record<string, string>>;
 
 const matches = (selector: Labels, labels: Labels | undefined): boolean =>
   Object.entries(selector).every(([key, value]) => labels?.[key] === value);
+
+/** A port of the Pods that is to be fairlead's alone, and the field of the spec that says it. */
+interface Claim {
+  readonly port: number;
+  readonly field: string;
+}
+
+function claimsOf(gateway: InternalGateway): readonly Claim[] {
+  const tunnel = tunnelPortsOf(gateway);
+  return [
+    { port: portsOf(gateway).target, field: "port.target" },
+    ...(tunnel === undefined
+      ? []
+      : [
+          { port: tunnel.port, field: "tunnel.port" },
+          { port: tunnel.loopbackPort, field: "tunnel.loopbackPort" },
+        ]),
+  ];
+}
 
 const nameOf = ({ metadata }: KubernetesObject): string =>
   `${metadata.namespace ?? ""}/${metadata.name}`;
@@ -124,8 +144,10 @@ function refuseOtherNamespaces({ gateway, pods }: ObservedPorts): DecidedConditi
 }
 
 /** Whichever is the oldest now: a Service that is made again is the youngest, and listeners would move. */
-function refuseTranslations(observed: ObservedPorts): DecidedCondition | undefined {
-  const { target } = portsOf(observed.gateway);
+function refuseTranslations(
+  observed: ObservedPorts,
+  { port: target, field }: Claim,
+): DecidedCondition | undefined {
   const isElsewhere = (service: GatewayService, pod: GatewayPod): boolean =>
     (service.spec.ports ?? []).some(
       (port) => port.port === target && targetOf(port, pod) !== target,
@@ -138,30 +160,37 @@ function refuseTranslations(observed: ObservedPorts): DecidedCondition | undefin
   if (other === undefined) return undefined;
   return refuse(
     "PortAmbiguous",
-    `Service ${nameOf(other)} maps port ${target} of the same Pods elsewhere, so that it is not clear where a listener on ${target} would be; choose another port.target or change that Service.`,
+    `Service ${nameOf(other)} maps port ${target} of the same Pods elsewhere, so that it is not clear where a listener on ${target} would be; choose another ${field} or change that Service.`,
   );
 }
 
-function refuseYounger(observed: ObservedPorts): DecidedCondition | undefined {
+function refuseYounger(
+  observed: ObservedPorts,
+  { port: target, field }: Claim,
+): DecidedCondition | undefined {
   const { gateway, neighbours, pods } = observed;
-  const { target } = portsOf(gateway);
   const sharesPods = ({ spec: { selector } }: InternalGateway): boolean =>
     matches(selector, gateway.spec.selector) ||
     matches(gateway.spec.selector, selector) ||
     pods.some(({ metadata }) => matches(selector, metadata.labels));
   const [older] = neighbours
-    .filter((other) => byAge(other, gateway) < 0 && portsOf(other).target === target)
+    .filter((other) => byAge(other, gateway) < 0)
+    .filter((other) => claimsOf(other).some(({ port }) => port === target))
     .filter(sharesPods)
     .sort(byAge);
   if (older === undefined) return undefined;
   return refuse(
     "PortInUse",
-    `InternalGateway ${nameOf(older)} came first and has port ${target} of the same Pods; use that one, or make this one anew with another port.target or serviceName, or other Pods.`,
+    field === "port.target"
+      ? `InternalGateway ${nameOf(older)} came first and has port ${target} of the same Pods; use that one, or make this one anew with another port.target or serviceName, or other Pods.`
+      : `InternalGateway ${nameOf(older)} came first and has port ${target} of the same Pods; choose another ${field}.`,
   );
 }
 
-function refuseForeign(observed: ObservedPorts): DecidedCondition | undefined {
-  const { target } = portsOf(observed.gateway);
+function refuseForeign(
+  observed: ObservedPorts,
+  { port: target, field }: Claim,
+): DecidedCondition | undefined {
   // No selector means all Pods, and Istio's gateways take Gateways of all namespaces unless it is told otherwise.
   const found = podsOf(observed).flatMap((pod) =>
     observed.foreignGateways
@@ -186,16 +215,25 @@ function refuseForeign(observed: ObservedPorts): DecidedCondition | undefined {
       : `port ${number} of the same Pods, which Service ${nameOf(listener.service)} maps to ${listener.port}`;
   return refuse(
     "PortInUse",
-    `Gateway ${nameOf(foreign)} serves ${where}, but the shared EnvoyFilter acts on every host of port ${target}; move that Gateway to another port, or make this InternalGateway anew with another port.target.`,
+    `Gateway ${nameOf(foreign)} serves ${where}, but the shared EnvoyFilter acts on every host of port ${target}; move that Gateway to another port, or ${
+      field === "port.target"
+        ? "make this InternalGateway anew with another port.target"
+        : `choose another ${field}`
+    }.`,
   );
 }
 
-/** Why the target port is not fairlead's alone, as the condition Accepted; undefined where it is. */
+/** Why a port is not fairlead's alone, as the condition Accepted; undefined where all of them are. */
 export function refusePort(observed: ObservedPorts): DecidedCondition | undefined {
   return (
     refuseOtherNamespaces(observed) ??
-    refuseTranslations(observed) ??
-    refuseYounger(observed) ??
-    refuseForeign(observed)
+    claimsOf(observed.gateway)
+      .map(
+        (claim) =>
+          refuseTranslations(observed, claim) ??
+          refuseYounger(observed, claim) ??
+          refuseForeign(observed, claim),
+      )
+      .find((refusal) => refusal !== undefined)
   );
 }

@@ -1,5 +1,12 @@
 import type { ConfigPatch, EnvoyConfig, EnvoyFilter, InternalGateway } from "../../../lib/api";
 import { clientCertificatesLua } from "../filter/client-certificates.generated";
+import {
+  HTTP_CONNECTION_MANAGER,
+  KEEPALIVE_SOCKET_OPTIONS,
+  ROUTER,
+  TCP_PROXY,
+  typed,
+} from "./envoy";
 import { checkedRouteSecret, marks, targetPortOf } from "./exposure";
 import { objectName } from "./names";
 import { SUBSETS } from "./subsets";
@@ -8,20 +15,13 @@ import {
   MAX_AGE_SECONDS,
   REQUEST_HEADERS_SECONDS,
   seconds,
-  TCP_KEEPALIVE,
   UPSTREAM_IDLE_SECONDS,
   UPSTREAM_PING,
 } from "./timeouts";
+import { tunnelPatches } from "./tunnel/filter";
+import { tunnelPortsOf } from "./tunnel/names";
 
-const HTTP_CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager";
-const TCP_PROXY = "envoy.filters.network.tcp_proxy";
-const ROUTER = "envoy.filters.http.router";
 const FILTER_NAME = "fairlead.client-certificates";
-
-const typed = (type: string, config: EnvoyConfig): EnvoyConfig => ({
-  "@type": `type.googleapis.com/envoy.extensions.${type}`,
-  ...config,
-});
 
 /** After the filters of others, so that ours is next to the router and sees what goes on, and our limits stand. */
 const PRIORITY = 10;
@@ -57,14 +57,6 @@ const connectionManager: EnvoyConfig = typed(
   },
 );
 
-// SOL_SOCKET and IPPROTO_TCP of Linux, where gateways run; the options are inherited by what is accepted.
-const KEEPALIVE_SOCKET_OPTIONS = [
-  { description: "SO_KEEPALIVE", level: 1, name: 9, int_value: 1 },
-  { description: "TCP_KEEPIDLE", level: 6, name: 4, int_value: TCP_KEEPALIVE.idleSeconds },
-  { description: "TCP_KEEPINTVL", level: 6, name: 5, int_value: TCP_KEEPALIVE.intervalSeconds },
-  { description: "TCP_KEEPCNT", level: 6, name: 6, int_value: TCP_KEEPALIVE.probes },
-].map((option) => ({ ...option, state: "STATE_LISTENING" }));
-
 // istiod replaces this entry as a whole when it merges, so it says everything, what the DestinationRule says too.
 const upstreamProtocol: EnvoyConfig = typed("upstreams.http.v3.HttpProtocolOptions", {
   common_http_protocol_options: {
@@ -83,8 +75,15 @@ const upstreamProtocol: EnvoyConfig = typed("upstreams.http.v3.HttpProtocolOptio
   },
 });
 
-function luaFilter(routeSecret: string): EnvoyConfig {
-  const start = `envoy_on_request = fairlead_client_certificates("${checkedRouteSecret(routeSecret)}")`;
+/** Where requests are taken: for the public hosts, or at the end of tunnels. */
+interface Place {
+  readonly portNumber: number;
+  readonly isTunnel: boolean;
+}
+
+function luaFilter(routeSecret: string, isTunnel: boolean): EnvoyConfig {
+  const values = `"${checkedRouteSecret(routeSecret)}"${isTunnel ? ", true" : ""}`;
+  const start = `envoy_on_request = fairlead_client_certificates(${values})`;
   return {
     name: FILTER_NAME,
     typed_config: typed("filters.http.lua.v3.Lua", {
@@ -93,7 +92,10 @@ function luaFilter(routeSecret: string): EnvoyConfig {
   };
 }
 
-function listenerPatches(portNumber: number, routeSecret: string): readonly ConfigPatch[] {
+function listenerPatches(
+  { portNumber, isTunnel }: Place,
+  routeSecret: string,
+): readonly ConfigPatch[] {
   const match = { context: "GATEWAY" } as const;
   const listener = (name: string, subFilter?: string) => ({
     portNumber,
@@ -127,7 +129,7 @@ function listenerPatches(portNumber: number, routeSecret: string): readonly Conf
     {
       applyTo: "HTTP_FILTER",
       match: { ...match, listener: listener(HTTP_CONNECTION_MANAGER, ROUTER) },
-      patch: { operation: "INSERT_BEFORE", value: luaFilter(routeSecret) },
+      patch: { operation: "INSERT_BEFORE", value: luaFilter(routeSecret, isTunnel) },
     },
   ];
 }
@@ -146,7 +148,7 @@ const clusterPatch = (subset: string): ConfigPatch => ({
 });
 
 /**
- * The one EnvoyFilter of an InternalGateway, whatever its number of hosted API servers. It acts on fairlead's port and
+ * The one EnvoyFilter of an InternalGateway, whatever its number of hosted API servers. It acts on fairlead's ports and
  * on the clusters of fairlead's subsets, and never on a `transport_socket`: istiod would add it to passed-through chains
  * too, and Envoy would refuse the whole listener.
  * @param gateway Owns it.
@@ -155,6 +157,7 @@ const clusterPatch = (subset: string): ConfigPatch => ({
  */
 export function envoyFilterOf(gateway: InternalGateway, routeSecret: string): EnvoyFilter {
   const { name, namespace = "", uid = "" } = gateway.metadata;
+  const tunnel = tunnelPortsOf(gateway);
   return {
     apiVersion: "networking.istio.io/v1alpha3",
     kind: "EnvoyFilter",
@@ -168,7 +171,13 @@ export function envoyFilterOf(gateway: InternalGateway, routeSecret: string): En
       workloadSelector: { labels: gateway.spec.selector },
       priority: PRIORITY,
       configPatches: [
-        ...listenerPatches(targetPortOf(gateway), routeSecret),
+        ...listenerPatches({ portNumber: targetPortOf(gateway), isTunnel: false }, routeSecret),
+        ...(tunnel === undefined
+          ? []
+          : [
+              ...tunnelPatches(tunnel),
+              ...listenerPatches({ portNumber: tunnel.loopbackPort, isTunnel: true }, routeSecret),
+            ]),
         ...[SUBSETS.trusted, SUBSETS.untrusted].map(clusterPatch),
       ],
     },

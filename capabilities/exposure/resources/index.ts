@@ -24,6 +24,15 @@ export {
   type APIServerService,
   type PlannedPolicies,
 } from "./network-policies";
+export {
+  loopbackAddressOf,
+  tunnelNamesOf,
+  tunnelObjectsOf,
+  tunnelPortsOf,
+  tunnelRevisionPathOf,
+  type Tunnel,
+  type TunnelObjects,
+} from "./tunnel";
 export { revisionPathOf, virtualServiceOf } from "./virtual-service";
 export { ROUTE_HEADER } from "./subsets";
 export { objectName } from "./names";

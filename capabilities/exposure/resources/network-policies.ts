@@ -21,6 +21,7 @@ import {
 } from "../../../lib/domain/network-policy-label";
 import { marks, serviceOf, targetPortOf } from "./exposure";
 import { objectName, shortHash } from "./names";
+import { tunnelPortsOf } from "./tunnel/names";
 
 /** What is looked at of the Service of a hosted API server. */
 export interface APIServerService extends KubernetesObject {
@@ -64,8 +65,8 @@ interface Passage {
   readonly direction: Direction;
   /** The Pods at this end. */
   readonly pods: LabelSelector;
-  /** The other end. */
-  readonly peer: NetworkPolicyPeer;
+  /** The other end; undefined: whoever it is. */
+  readonly peer: NetworkPolicyPeer | undefined;
   readonly port: NetworkPolicyPort;
 }
 
@@ -110,10 +111,11 @@ function toPolicy(passage: Passage, maker: Maker, isolations: readonly Isolation
   const [first] = isolations;
   const podSelector = first?.pods ?? {};
   const ports = [passage.port];
+  const peers = passage.peer === undefined ? undefined : [passage.peer];
   const rule =
     passage.direction === "Ingress"
-      ? { ingress: [{ from: [passage.peer], ports }] }
-      : { egress: [{ to: [passage.peer], ports }] };
+      ? { ingress: [{ ...(peers === undefined ? {} : { from: peers }), ports }] }
+      : { egress: [{ ...(peers === undefined ? {} : { to: peers }), ports }] };
   const metadata: ObjectMeta = {
     name: objectName(maker.name, passage.purpose, shortHash(JSON.stringify(podSelector))),
     namespace: passage.namespace,
@@ -269,7 +271,8 @@ function allowedNamespaces({ metadata, spec }: InternalGateway): LabelSelector {
 
 /**
  * The policies of an InternalGateway, shared by all hosted API servers: its Pods take connections of routed Pods in the
- * namespaces that it allows, on fairlead's port, where another policy isolates them.
+ * namespaces that it allows, on fairlead's port, and of anybody on the port of tunnels, where another policy isolates
+ * them: the nodes of hosted clusters are not of this cluster.
  * @param gateway The InternalGateway.
  * @param policies All NetworkPolicies of its namespace; fairlead's own do not count.
  */
@@ -278,11 +281,14 @@ export function gatewayNetworkPoliciesOf(
   policies: readonly NetworkPolicy[],
 ): PlannedPolicies {
   if (gateway.spec.networkPolicies === "Never") return { kind: "none", reason: "Never" };
-  const passage: Passage = {
-    purpose: "from-routed-pods",
+  const gateways = {
     namespace: gateway.metadata.namespace ?? "",
     direction: "Ingress",
     pods: gatewayPods(gateway),
+  } as const;
+  const routed: Passage = {
+    ...gateways,
+    purpose: "from-routed-pods",
     peer: { namespaceSelector: allowedNamespaces(gateway), podSelector: routedPods(gateway) },
     port: tcp(targetPortOf(gateway)),
   };
@@ -290,5 +296,10 @@ export function gatewayNetworkPoliciesOf(
     name: objectName("fairlead", gateway.metadata.name),
     labels: marks(gateway.metadata),
   };
-  return plannedOf(policiesOf(passage, maker, policies));
+  const ports = tunnelPortsOf(gateway);
+  const tunnels: readonly Passage[] =
+    ports === undefined
+      ? []
+      : [{ ...gateways, purpose: "from-tunnels", peer: undefined, port: tcp(ports.port) }];
+  return plannedOf([routed, ...tunnels].flatMap((passage) => policiesOf(passage, maker, policies)));
 }

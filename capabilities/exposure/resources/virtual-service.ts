@@ -24,7 +24,7 @@ import { ROUTE_HEADER, SUBSETS } from "./subsets";
  * before the headers left. Istio's own default repeats on 503, a POST included.
  * @see https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-retry-on
  */
-const RETRIES: HttpRetry = {
+export const RETRIES: HttpRetry = {
   attempts: 3,
   retryOn: "connect-failure,refused-stream,reset-before-request",
 };
@@ -72,8 +72,12 @@ function hasTrustedRoute({ mode, trusted }: Exposure): boolean {
   return trusted && mode.credentials?.clientCertificates === true;
 }
 
-function httpRoutesOf(exposure: Exposure): readonly HttpRoute[] | undefined {
-  if (exposure.mode.credentials === undefined) return undefined;
+/**
+ * The routes of requests to a hosted API server; none where there are no credentials. The last one is the untrusted one.
+ * @throws {Error} for a malformed route secret.
+ */
+export function requestRoutesOf(exposure: Exposure): readonly HttpRoute[] {
+  if (exposure.mode.credentials === undefined) return [];
   const untrusted: ForwardingRoute = {
     name: SUBSETS.untrusted,
     retries: RETRIES,
@@ -94,16 +98,16 @@ function httpRoutesOf(exposure: Exposure): readonly HttpRoute[] | undefined {
 export function virtualServiceOf(exposure: Exposure): VirtualService {
   const metadata = metadataOf(exposure);
   const hosts = sortedHostsOf(exposure.server);
-  const http = httpRoutesOf(exposure);
+  const http = requestRoutesOf(exposure);
   return {
     apiVersion: "networking.istio.io/v1",
     kind: "VirtualService",
     metadata,
     spec: {
       exportTo: ["."],
-      hosts: http === undefined ? hosts : [...hosts, ...drainingHostsOf(exposure.server)],
+      hosts: http.length === 0 ? hosts : [...hosts, ...drainingHostsOf(exposure.server)],
       gateways: [metadata.name],
-      ...(http === undefined ? {} : { http }),
+      ...(http.length === 0 ? {} : { http }),
       tls: [
         {
           match: [{ port: targetPortOf(exposure.gateway), sniHosts: hosts }],

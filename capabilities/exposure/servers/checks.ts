@@ -6,7 +6,9 @@ import {
   serviceOf,
   sortedHostsOf,
   targetPortOf,
+  tunnelRevisionPathOf,
   type Exposure,
+  type Tunnel,
 } from "../resources";
 
 const TIMEOUT_MS = 3_000;
@@ -79,6 +81,37 @@ export function gatewayCheckOf(
     services: facts.serviceAddresses.map((address) => ({ address, port: servicePort })),
     probe: { serverName: host, requests, timeoutMs: TIMEOUT_MS },
     expectedSha256,
+  };
+}
+
+/** What clients of a tunnel say in their handshake, if anything: the name that every client library has by default. */
+const IN_CLUSTER_NAME = "kubernetes.default.svc";
+
+/**
+ * What to look for through a tunnel, once the gateway has its objects: what the public hosts are looked at for.
+ * @param versions Of these objects.
+ */
+export function tunnelCheckOf(
+  tunnel: Tunnel,
+  facts: GatewayFacts,
+  versions: readonly string[],
+): GatewayCheck {
+  const { exposure, ports } = tunnel;
+  const check = gatewayCheckOf(exposure, facts, versions);
+  const path = tunnelRevisionPathOf(tunnel);
+  const [host = ""] = sortedHostsOf(exposure.server);
+  const [, ...others] = check.probe.requests;
+  return {
+    ...check,
+    id: JSON.stringify(["tunnel", path, ports.port, check.id]),
+    pods: facts.podAddresses.map((address) => ({ address, port: ports.port })),
+    services: [],
+    probe: {
+      ...check.probe,
+      serverName: IN_CLUSTER_NAME,
+      tunnelTo: `${host}:443`,
+      requests: [{ path, host: IN_CLUSTER_NAME }, ...others],
+    },
   };
 }
 

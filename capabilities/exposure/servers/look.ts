@@ -33,7 +33,8 @@ export async function lookAtGateway(
     }),
   );
   const isBad = (target: GatewayTarget): boolean => verdicts.get(targetName(target)) !== undefined;
-  const fails = check.pods.some(isBad) || check.services.every(isBad);
+  const fails =
+    check.pods.some(isBad) || (check.services.length > 0 && check.services.every(isBad));
   const isAnew = before === undefined || targets.length === all.length;
   return {
     check: check.id,

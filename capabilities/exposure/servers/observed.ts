@@ -5,6 +5,9 @@ import type {
   InternalGateway,
   NetworkPolicy,
   PartialObjectMetadata,
+  ServiceEntry,
+  TunnelGateway,
+  TunnelVirtualService,
   VirtualService,
 } from "../../../lib/api";
 import type { ServiceObject } from "../../../lib/cluster";
@@ -19,6 +22,21 @@ export interface OwnObjects {
   readonly virtualServices: readonly VirtualService[];
   readonly destinationRules: readonly DestinationRule[];
   readonly networkPolicies: readonly NetworkPolicy[];
+}
+
+/** What fairlead made for the tunnel of one HostedAPIServer, wherever it is. */
+export interface OwnTunnel {
+  readonly gateways: readonly TunnelGateway[];
+  readonly virtualServices: readonly TunnelVirtualService[];
+  readonly serviceEntries: readonly ServiceEntry[];
+}
+
+/** What is known of tunnels. */
+export interface ObservedTunnel {
+  readonly own: OwnTunnel;
+  /** The ServiceEntries of the tunnels of others. */
+  readonly others: readonly ServiceEntry[];
+  readonly sightings: GatewaySightings | undefined;
 }
 
 /** What was seen of one check of the gateway. */
@@ -65,6 +83,8 @@ export interface ObservedServer {
   /** Whether the shared filter was seen at work on this gateway, by whichever host. */
   readonly filterVerified: boolean;
   readonly own: OwnObjects;
+  /** Undefined: nothing is known of tunnels, nor wanted. */
+  readonly tunnel?: ObservedTunnel;
   /** The hosted API server's Service. */
   readonly service: ServiceObject | undefined;
   /** All NetworkPolicies of the control-plane namespace and of the gateway's. */

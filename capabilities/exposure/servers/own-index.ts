@@ -3,6 +3,9 @@ import type {
   Gateway,
   KubernetesObject,
   NetworkPolicy,
+  ServiceEntry,
+  TunnelGateway,
+  TunnelVirtualService,
   VirtualService,
 } from "../../../lib/api";
 import { Freshest, type Cache } from "../../../lib/cluster";
@@ -13,9 +16,10 @@ import {
   LABEL_USE,
   MANAGED_BY,
   USE_GATEWAY,
+  USE_TUNNEL,
 } from "../../../lib/domain/names";
 import type { ExposureCaches } from "../caches";
-import type { OwnObjects } from "./observed";
+import type { OwnObjects, OwnTunnel } from "./observed";
 
 /** The key of the HostedAPIServer that an object was made for; undefined where it was not made for one. */
 export function serverKeyOf({ metadata }: KubernetesObject): string | undefined {
@@ -28,6 +32,9 @@ export function serverKeyOf({ metadata }: KubernetesObject): string | undefined 
   if (ownerReferences.some((owner) => owner.kind === "InternalGateway")) return undefined;
   return `${namespace}/${name}`;
 }
+
+const isTunnel = ({ metadata }: KubernetesObject): boolean =>
+  metadata.labels?.[LABEL_USE] === USE_TUNNEL;
 
 /** Objects of one kind that were made for HostedAPIServers, by the key of those. */
 class OwnKind<T extends KubernetesObject> {
@@ -82,6 +89,7 @@ export class OwnIndex {
   readonly #virtualServices: OwnKind<VirtualService>;
   readonly #destinationRules: OwnKind<DestinationRule>;
   readonly #networkPolicies: OwnKind<NetworkPolicy>;
+  readonly #serviceEntries: OwnKind<ServiceEntry>;
 
   /** @param tell Called with the key of a HostedAPIServer whose objects changed. */
   constructor({ istio, networkPolicies }: ExposureCaches, tell: (key: string) => void) {
@@ -89,15 +97,35 @@ export class OwnIndex {
     this.#virtualServices = new OwnKind<VirtualService>(istio.virtualServices, tell);
     this.#destinationRules = new OwnKind<DestinationRule>(istio.destinationRules, tell);
     this.#networkPolicies = new OwnKind<NetworkPolicy>(networkPolicies, tell);
+    this.#serviceEntries = new OwnKind<ServiceEntry>(istio.serviceEntries, tell);
   }
 
   of(key: string): OwnObjects {
     return {
-      gateways: this.#gateways.of(key),
-      virtualServices: this.#virtualServices.of(key),
+      gateways: this.#gateways.of(key).filter((object) => !isTunnel(object)),
+      virtualServices: this.#virtualServices.of(key).filter((object) => !isTunnel(object)),
       destinationRules: this.#destinationRules.of(key),
       networkPolicies: this.#networkPolicies.of(key),
     };
+  }
+
+  /** What was made for the tunnel of a HostedAPIServer. */
+  tunnelOf(key: string): OwnTunnel {
+    // By their mark these are of the other type.
+    return {
+      gateways: this.#gateways.of(key).filter(isTunnel) as unknown as readonly TunnelGateway[],
+      virtualServices: this.#virtualServices
+        .of(key)
+        .filter(isTunnel) as unknown as readonly TunnelVirtualService[],
+      serviceEntries: this.#serviceEntries.of(key),
+    };
+  }
+
+  /** The ServiceEntries of the tunnels of all others than one. */
+  otherTunnels(key: string): readonly ServiceEntry[] {
+    return [...this.#serviceEntries.keys()]
+      .filter((other) => other !== key)
+      .flatMap((other) => this.#serviceEntries.of(other));
   }
 
   /** The keys of all HostedAPIServers that something was made for. */
@@ -126,12 +154,20 @@ export class OwnIndex {
         return this.#destinationRules;
       case "NetworkPolicy":
         return this.#networkPolicies;
+      case "ServiceEntry":
+        return this.#serviceEntries;
       default:
         return undefined;
     }
   }
 
   #all() {
-    return [this.#gateways, this.#virtualServices, this.#destinationRules, this.#networkPolicies];
+    return [
+      this.#gateways,
+      this.#virtualServices,
+      this.#destinationRules,
+      this.#networkPolicies,
+      this.#serviceEntries,
+    ];
   }
 }

@@ -23,7 +23,6 @@ import type { ClientsTarget } from "../clients";
 import {
   directLookOf,
   gatewayCheckOf,
-  targetName,
   type DirectLook,
   type GatewayCheck,
   type GatewayTarget,
@@ -38,6 +37,15 @@ import {
   type ExposureStatus,
 } from "./report";
 import { isOwnRoute, planRoute, routedHosts } from "./routes";
+import { planTunnel, tunnelParts, type TunnelNeed } from "./tunnel";
+import {
+  isMomentary,
+  problemsOf,
+  SIGHTING_MAX_AGE_MS,
+  targetsOf,
+  verdictOf,
+  type Verdict,
+} from "./verdict";
 
 /** Something to find out before the plan can go on. */
 export type Need =
@@ -46,6 +54,7 @@ export type Need =
       readonly check: GatewayCheck;
       readonly targets: readonly GatewayTarget[];
     }
+  | TunnelNeed
   | { readonly kind: "direct"; readonly look: DirectLook }
   | { readonly kind: "clients"; readonly mode: "L7" | "L4"; readonly target: ClientsTarget }
   | { readonly kind: "routed-pods"; readonly gateway: InternalGateway };
@@ -63,10 +72,6 @@ export interface ServerPlan {
 
 type Serving = Extract<Goal, { kind: "serve" }>;
 
-/** A failing check that was good before counts only after this time: gateways come and go. */
-const FLAP_MS = 10_000;
-/** What was seen is looked at again when it is older. */
-const SIGHTING_MAX_AGE_MS = 600_000;
 /** What was looked for in vain, too. */
 const PROBLEM_MAX_AGE_MS = 10_000;
 
@@ -94,9 +99,15 @@ function isIn<T extends KubernetesObject>(objects: readonly T[], namespace: stri
 const isElsewhere = (objects: readonly KubernetesObject[], namespace: string) =>
   objects.filter(({ metadata }) => metadata.namespace !== namespace);
 
-function allOwn({ own }: ObservedServer): readonly KubernetesObject[] {
+function allOwn({ own, tunnel }: ObservedServer): readonly KubernetesObject[] {
   // In the order in which they go: first what takes connections, last what those need.
-  return [...own.gateways, ...own.virtualServices, ...own.destinationRules, ...own.networkPolicies];
+  return [
+    ...tunnelParts(tunnel?.own),
+    ...own.gateways,
+    ...own.virtualServices,
+    ...own.destinationRules,
+    ...own.networkPolicies,
+  ];
 }
 
 /** Whether there is a trusted route with this route secret already: it stays, since nobody else knows the secret. */
@@ -161,45 +172,6 @@ function versionsIn(
     .map(({ metadata: { uid = "", generation = 0 } }) => `${uid}/${generation}`);
 }
 
-/** How what was seen of a check stands. */
-interface Verdict {
-  readonly missing: readonly GatewayTarget[];
-  readonly problems: readonly string[];
-  /** Cluster IPs that lead to it. */
-  readonly addresses: readonly string[];
-}
-
-function verdictOf({ sightings }: ObservedServer, check: GatewayCheck): Verdict {
-  const verdicts =
-    sightings?.check === check.id ? sightings.verdicts : new Map<string, undefined>();
-  const targets = [...check.pods, ...check.services];
-  const isGood = (target: GatewayTarget): boolean =>
-    verdicts.has(targetName(target)) && verdicts.get(targetName(target)) === undefined;
-  const problemOf = (target: GatewayTarget): readonly string[] => {
-    const problem = verdicts.get(targetName(target));
-    return problem === undefined ? [] : [`${targetName(target)}: ${problem}`];
-  };
-  const addresses = check.services.filter(isGood).map(({ address }) => address);
-  const servicesFail = addresses.length === 0 ? check.services.flatMap(problemOf) : [];
-  return {
-    // What failed is looked at again each time.
-    missing: targets.filter((target) => !isGood(target)),
-    problems: [...check.pods.flatMap(problemOf), ...servicesFail],
-    addresses,
-  };
-}
-
-/** Where to look: what failed or is new each time, and everything once what was seen is old. */
-function targetsOf(
-  { sightings, nowMs }: ObservedServer,
-  check: GatewayCheck,
-  { missing }: Verdict,
-): readonly GatewayTarget[] {
-  const isOld =
-    sightings?.check === check.id && nowMs - sightings.completeAtMs >= SIGHTING_MAX_AGE_MS;
-  return isOld ? [...check.pods, ...check.services] : missing;
-}
-
 /** Client certificates have a route of their own, or are not asked for. */
 const isTrustComplete = ({ mode, trusted }: Exposure): boolean =>
   mode.kind === "L4" || !mode.credentials.clientCertificates || trusted;
@@ -221,10 +193,10 @@ function unverifiedCondition(
   if (check.pods.length === 0) {
     return programmed("False", "NoReadyGateway", "The gateway has no ready Pod.");
   }
-  const [first] = verdict.problems;
-  if (first === undefined) return programmed("False", "Pending", "The gateway is being looked at.");
-  const more = verdict.problems.length > 1 ? ` (and ${verdict.problems.length - 1} more)` : "";
-  return programmed("False", "NotServed", `The gateway does not serve it yet: ${first}${more}.`);
+  const problem = problemsOf(verdict);
+  return problem === undefined
+    ? programmed("False", "Pending", "The gateway is being looked at.")
+    : programmed("False", "NotServed", `The gateway does not serve it yet: ${problem}.`);
 }
 
 /** Where the kubeconfigs of a HostedAPIServer are to lead. */
@@ -374,12 +346,12 @@ function statusOfServing(
     readonly mayFlap: boolean;
     readonly condition: DecidedCondition;
     readonly current: "L7" | "L4" | undefined;
+    readonly tunnel: DecidedCondition | undefined;
   },
 ): ExposureStatus | undefined {
-  const { server, sightings, nowMs } = observed;
+  const { server } = observed;
   const wasGood = isTrue(server.status?.conditions, "Programmed");
-  const sinceMs = sightings?.failingSinceMs ?? nowMs;
-  if (!seen.verified && seen.mayFlap && wasGood && nowMs - sinceMs < FLAP_MS) return undefined;
+  if (!seen.verified && seen.mayFlap && wasGood && isMomentary(observed)) return undefined;
   return {
     loadBalancing: seen.verified
       ? goal.mode.kind
@@ -388,6 +360,7 @@ function statusOfServing(
       seen.condition,
       passthroughCondition(observed),
       clientsCondition(observed, goal.mode.kind),
+      ...(seen.tunnel === undefined ? [] : [seen.tunnel]),
     ],
   };
 }
@@ -418,6 +391,7 @@ function planServing(observed: ObservedServer, goal: Serving): ServerPlan {
     mode.kind === "L4" && !change.waits
       ? clientsNeed(observed, gateway, { mode: "L4", addresses: [] })
       : [];
+  const tunnel = planTunnel(observed, exposure, { verified, facts });
   // What was served from another gateway goes once this one serves.
   const leftovers = verified ? isElsewhere(allOwn(observed), namespace) : [];
   return {
@@ -427,6 +401,7 @@ function planServing(observed: ObservedServer, goal: Serving): ServerPlan {
       ...change.writes,
       ...configuration,
       ...published.writes,
+      ...tunnel.writes,
       ...leftovers
         .filter(({ kind }) => kind !== "NetworkPolicy")
         .map((object) => planWrite(undefined, object))
@@ -440,9 +415,16 @@ function planServing(observed: ObservedServer, goal: Serving): ServerPlan {
       ...look,
       ...l4Clients,
       ...published.needs,
+      ...tunnel.needs,
     ],
-    status: statusOfServing(observed, goal, { verified, mayFlap, condition, current }),
-    retry: !verified || observed.direct?.problem !== undefined,
+    status: statusOfServing(observed, goal, {
+      verified,
+      mayFlap,
+      condition,
+      current,
+      tunnel: tunnel.condition,
+    }),
+    retry: !verified || observed.direct?.problem !== undefined || tunnel.retry,
   };
 }
 

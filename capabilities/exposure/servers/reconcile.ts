@@ -33,6 +33,7 @@ import { planServer, planSweep, type Need, type ServerPlan } from "./plan";
 import { planRoute } from "./routes";
 import type { ExposureStatus } from "./report";
 import { countRoutedPods } from "./routed-pods";
+import { tunnelParts } from "./tunnel";
 
 /** What a HostedAPIServer is exposed with. */
 export interface ServerContext extends CacheContext {
@@ -50,6 +51,8 @@ export interface ServerContext extends CacheContext {
 interface Memory {
   sightings: GatewaySightings | undefined;
   direct: DirectSighting | undefined;
+  /** Of the tunnel. */
+  tunnel: GatewaySightings | undefined;
   readonly backoff: Backoff;
 }
 
@@ -63,7 +66,8 @@ interface Run {
 function nameOfNeed(need: Need): string {
   switch (need.kind) {
     case "gateway":
-      return JSON.stringify([need.check.id, need.targets.map(targetName)]);
+    case "tunnel":
+      return JSON.stringify([need.kind, need.check.id, need.targets.map(targetName)]);
     case "direct":
       return need.look.id;
     case "clients":
@@ -177,6 +181,7 @@ export class ServerReconciler {
     const memory: Memory = {
       sightings: undefined,
       direct: undefined,
+      tunnel: undefined,
       backoff: new Backoff(RETRY),
     };
     this.#memories.set(key, memory);
@@ -198,6 +203,11 @@ export class ServerReconciler {
         gatewayFacts?.filterInLine === true &&
         this.#verified.get(gatewayKey) === gatewayFacts.routeSecret,
       own: own.of(keyOf(server)),
+      tunnel: {
+        own: own.tunnelOf(keyOf(server)),
+        others: server.spec.tunnel === undefined ? [] : own.otherTunnels(keyOf(server)),
+        sightings: memory.tunnel,
+      },
       service: caches.services.get(serviceOf(server).name, namespace),
       policies: [
         ...caches.networkPolicies.list(namespace),
@@ -252,6 +262,12 @@ export class ServerReconciler {
           nowMs: clock.nowMs(),
         });
         this.#learn(server, need, memory.sightings);
+        break;
+      case "tunnel":
+        memory.tunnel = await lookAtGateway(need.check, need.targets, {
+          sightings: memory.tunnel,
+          nowMs: clock.nowMs(),
+        });
         break;
       case "direct":
         memory.direct = await lookDirectly(need.look, clock);
@@ -336,6 +352,7 @@ export class ServerReconciler {
     const { gateways, virtualServices, destinationRules, networkPolicies } =
       this.context.own.of(key);
     const writes = planSweep([
+      ...tunnelParts(this.context.own.tunnelOf(key)),
       ...gateways,
       ...virtualServices,
       ...destinationRules,

@@ -1,14 +1,19 @@
 import type { HostedAPIServer } from "../../../lib/api";
-import type { OwnObjects } from "./observed";
+import type { OwnObjects, OwnTunnel } from "./observed";
 
 /**
  * The Secrets that the gateway's configuration refers to, as `namespace/name`: they are not deleted before it no longer
  * does.
  */
-export function referencedSecrets({ gateways, destinationRules }: OwnObjects): ReadonlySet<string> {
-  const served = gateways.flatMap(({ metadata, spec }) =>
-    spec.servers.flatMap(({ tls }) =>
-      "credentialName" in tls ? [`${metadata.namespace ?? ""}/${tls.credentialName}`] : [],
+export function referencedSecrets(
+  { gateways, destinationRules }: OwnObjects,
+  tunnel: OwnTunnel,
+): ReadonlySet<string> {
+  const served = [...gateways, ...tunnel.gateways].flatMap(({ metadata, spec }) =>
+    spec.servers.flatMap((server) =>
+      "tls" in server && "credentialName" in server.tls
+        ? [`${metadata.namespace ?? ""}/${server.tls.credentialName}`]
+        : [],
     ),
   );
   const shown = destinationRules.flatMap(({ metadata, spec }) =>

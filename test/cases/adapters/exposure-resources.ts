@@ -3,10 +3,13 @@ import {
   destinationRuleOf,
   envoyFilterOf,
   gatewayOf,
+  tunnelObjectsOf,
+  tunnelPortsOf,
   virtualServiceOf,
   type Mode,
 } from "../../../capabilities/exposure/resources";
 import { clientCertificatesLua } from "../../../capabilities/exposure/filter/client-certificates.generated";
+import { tunnelLua } from "../../../capabilities/exposure/filter/tunnel.generated";
 import type { HostedAPIServer, InternalGateway, KubernetesObject } from "../../../lib/api";
 import type { CaseAdapter, Given } from "../runner";
 
@@ -36,6 +39,10 @@ function runServer(given: Given, server: HostedAPIServer): unknown {
     routeSecret: ROUTE_SECRET,
     clusterDomain: (given.world.clusterDomain as string | undefined) ?? "cluster.local",
   };
+  const ports = tunnelPortsOf(exposure.gateway);
+  if (ports !== undefined && server.spec.tunnel !== undefined) {
+    return tunnelObjectsOf({ exposure, ports, address: "127.7.7.7" });
+  }
   return {
     gateway: gatewayOf(exposure),
     virtualService: virtualServiceOf(exposure),
@@ -45,15 +52,18 @@ function runServer(given: Given, server: HostedAPIServer): unknown {
 
 /** The script is shown by its name; it has tests of its own. */
 function withoutScript(value: unknown): unknown {
-  const text = JSON.stringify(value);
+  const inJson = (script: string): string => JSON.stringify(script).slice(1, -1);
   return JSON.parse(
-    text.replace(JSON.stringify(clientCertificatesLua).slice(1, -1), "(client-certificates.lua)"),
+    JSON.stringify(value)
+      .replaceAll(inJson(clientCertificatesLua), "(client-certificates.lua)")
+      .replaceAll(inJson(tunnelLua), "(tunnel.lua)"),
   );
 }
 
 /**
  * `when.yaml` is the HostedAPIServer, with the credentials in its status, or the InternalGateway. The World says `mode`
- * (L4 by default), whether the route is `trusted` and the `clusterDomain`; the route secret is a fixed one.
+ * (L4 by default), whether the route is `trusted` and the `clusterDomain`; the route secret is a fixed one. Where both
+ * sides want a tunnel, its objects alone are shown, ending at 127.7.7.7.
  */
 export const adapter: CaseAdapter = {
   capability: "exposure-resources",

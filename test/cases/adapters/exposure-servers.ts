@@ -5,10 +5,16 @@ import {
   credentialsOf,
   destinationRuleOf,
   gatewayOf,
+  tunnelObjectsOf,
+  tunnelPortsOf,
   virtualServiceOf,
   type Exposure,
 } from "../../../capabilities/exposure/resources";
-import type { ObservedServer, OwnObjects } from "../../../capabilities/exposure/servers/observed";
+import type {
+  ObservedServer,
+  ObservedTunnel,
+  OwnObjects,
+} from "../../../capabilities/exposure/servers/observed";
 import { planServer, type Need } from "../../../capabilities/exposure/servers/plan";
 import { directLookOf } from "../../../capabilities/exposure/servers/checks";
 import type {
@@ -18,9 +24,12 @@ import type {
   InternalGateway,
   KubernetesObject,
   NetworkPolicy,
+  ServiceEntry,
+  TunnelGateway,
   VirtualService,
 } from "../../../lib/api";
 import type { ServiceObject } from "../../../lib/cluster";
+import type { Certificate } from "../../../lib/domain/certificates";
 import { keyOf } from "../../../lib/domain/keys";
 import type { ConfigMap } from "../../../lib/domain/route-config";
 import type { CaseAdapter, Given } from "../runner";
@@ -52,6 +61,16 @@ interface World {
   readonly direct?: { readonly uncovered?: readonly string[]; readonly problem?: string };
   readonly clients?: { readonly mode: "L7" | "L4" } & ClientsState;
   readonly routedPods?: number;
+  /** Names and addresses that the certificate is for that was seen on the public hosts. */
+  readonly shown?: readonly string[];
+  readonly tunnel?: {
+    /** The tunnel's objects as they were made, ending at this address. */
+    readonly madeAt?: string;
+    /** Where tunnels of others end, older ones first; this one's is made at noon of the first day. */
+    readonly others?: readonly { readonly address: string; readonly createdAt: string }[];
+    /** What was seen of the present check of the tunnel: `good`, or what is wrong. */
+    readonly seen?: Readonly<Record<string, string>>;
+  };
 }
 
 // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- a YAML document is what its kind says
@@ -91,6 +110,57 @@ function ownOf(given: Given, server: HostedAPIServer, world: World): OwnObjects 
   return { gateways, virtualServices, destinationRules, networkPolicies };
 }
 
+const TUNNEL_MADE_AT = "2026-11-21T12:00:00Z";
+
+function serviceEntryAt(address: string, createdAt: string): ServiceEntry {
+  return {
+    apiVersion: "networking.istio.io/v1",
+    kind: "ServiceEntry",
+    metadata: {
+      name: `other-${address}`,
+      namespace: "istio-ingress",
+      creationTimestamp: createdAt,
+    },
+    spec: {
+      exportTo: ["."],
+      hosts: ["other.tunnel.fairlead.invalid"],
+      location: "MESH_EXTERNAL",
+      resolution: "STATIC",
+      ports: [{ name: "tls-tunnel", number: 9444, protocol: "TCP" }],
+      endpoints: [{ address }],
+    },
+  };
+}
+
+function tunnelOf(given: Given, server: HostedAPIServer, world: World): ObservedTunnel {
+  const { madeAt, others = [] } = world.tunnel ?? {};
+  const own = { gateways: [], virtualServices: [], serviceEntries: [] };
+  const state: ObservedTunnel = {
+    own,
+    others: others.map(({ address, createdAt }) => serviceEntryAt(address, createdAt)),
+    sightings: undefined,
+  };
+  const [made] = world.made ?? [];
+  if (madeAt === undefined || made === undefined) return state;
+  const exposure = exposureFor(given, server, made);
+  // What was made stays where it was, whatever the InternalGateway says now.
+  const ports = tunnelPortsOf(exposure.gateway) ?? { port: 8132, loopbackPort: 9444 };
+  const { serviceEntry, virtualService, gateway } = tunnelObjectsOf({
+    exposure,
+    ports,
+    address: madeAt,
+  });
+  const metadata = { ...serviceEntry.metadata, creationTimestamp: TUNNEL_MADE_AT };
+  return {
+    ...state,
+    own: {
+      gateways: [gateway],
+      virtualServices: [virtualService],
+      serviceEntries: [{ ...serviceEntry, metadata }],
+    },
+  };
+}
+
 function factsOf(world: World): GatewayFacts | undefined {
   if (world.gateway === undefined) return undefined;
   return {
@@ -120,6 +190,7 @@ function observe(given: Given, server: HostedAPIServer): ObservedServer {
     facts: factsOf(world),
     filterVerified: world.filterVerified === true,
     own: ownOf(given, server, world),
+    tunnel: tunnelOf(given, server, world),
     service,
     policies: of<NetworkPolicy>(given, "NetworkPolicy"),
     routeConfigMap: of<ConfigMap>(given, "ConfigMap")[0],
@@ -161,8 +232,45 @@ function withSightings(observed: ObservedServer, world: World): ObservedServer {
       check: need.check.id,
       verdicts: new Map(verdicts),
       completeAtMs: observed.nowMs,
-      chain: [],
+      chain: world.shown === undefined ? [] : [certificateFor(world.shown)],
       failingSinceMs: failing ? sinceMs : undefined,
+    },
+  };
+}
+
+/** As much of a certificate as is looked at. */
+function certificateFor(names: readonly string[]): Certificate {
+  return {
+    dnsNames: names,
+    x509: { checkIP: (address: string) => (names.includes(address) ? address : undefined) },
+  } as unknown as Certificate;
+}
+
+/** The same, with what the World says was seen of the check of the tunnel. */
+function withTunnelSightings(observed: ObservedServer, world: World): ObservedServer {
+  const { tunnel } = observed;
+  if (world.tunnel?.seen === undefined || tunnel === undefined) return observed;
+  const need = planServer(observed).needs.find(({ kind }) => kind === "tunnel");
+  if (need?.kind !== "tunnel") {
+    throw new Error("given.yaml: no tunnel is looked at, so tunnel.seen is wrong.");
+  }
+  const verdicts = Object.entries(world.tunnel.seen).map(
+    ([target, verdict]) => [target, verdict === "good" ? undefined : verdict] as const,
+  );
+  const failing = verdicts.some(([, verdict]) => verdict !== undefined);
+  return {
+    ...observed,
+    tunnel: {
+      ...tunnel,
+      sightings: {
+        check: need.check.id,
+        verdicts: new Map(verdicts),
+        completeAtMs: observed.nowMs,
+        chain: [],
+        failingSinceMs: failing
+          ? observed.nowMs - 1_000 * (world.failingForSeconds ?? 0)
+          : undefined,
+      },
     },
   };
 }
@@ -171,8 +279,14 @@ function showWrite({ kind, object }: Write): unknown {
   const name = `${kind} ${object.kind} ${keyOf(object)}`;
   if (kind === "delete") return name;
   switch (object.kind) {
-    case "Gateway":
-      return `${name} (${(object as Gateway).spec.servers[0]?.tls.mode ?? ""})`;
+    case "Gateway": {
+      const [server] = (object as Gateway | TunnelGateway).spec.servers;
+      return `${name} (${server !== undefined && "tls" in server ? server.tls.mode : "tunnel"})`;
+    }
+    case "ServiceEntry": {
+      const { endpoints } = (object as ServiceEntry).spec;
+      return `${name} (${endpoints.map(({ address }) => address).join(", ")})`;
+    }
     case "VirtualService": {
       const http = (object as VirtualService).spec.http ?? [];
       return `${name} (${http.map((route) => route.name).join(", ")})`;
@@ -190,6 +304,12 @@ function showWrite({ kind, object }: Write): unknown {
 
 function showNeed(need: Need): unknown {
   switch (need.kind) {
+    case "tunnel":
+      return {
+        "look through the tunnel": need.targets.map(({ address, port }) => `${address}:${port}`),
+        to: need.check.probe.tunnelTo,
+        for: need.check.mode,
+      };
     case "gateway":
       return {
         "look at the gateway": need.targets.map(({ address, port }) => `${address}:${port}`),
@@ -228,6 +348,8 @@ export const adapter: CaseAdapter = {
     "direct",
     "clients",
     "routedPods",
+    "shown",
+    "tunnel",
   ],
   run(given, when) {
     const { kind } = when as KubernetesObject;
@@ -236,7 +358,7 @@ export const adapter: CaseAdapter = {
     }
     const subject = when as HostedAPIServer;
     const world = given.world as World;
-    const observed = withSightings(observe(given, subject), world);
+    const observed = withTunnelSightings(withSightings(observe(given, subject), world), world);
     const { finalizer, writes, needs, status, retry } = planServer(observed);
     return {
       finalizer,

@@ -87,6 +87,7 @@ const MAX_ROUNDS = 8;
 function nameOfNeed(need: Need): string {
   switch (need.kind) {
     case "gateway":
+    case "tunnel":
       return JSON.stringify([need.check.id, need.targets.map(targetName)]);
     case "direct":
       return need.look.id;
@@ -286,6 +287,8 @@ export class Fairlead {
         for (const target of need.targets) memory.seenAt.set(target.address, tick(world));
         this.#learn(name, need, memory.sightings);
         break;
+      case "tunnel":
+        throw new Error("there are no tunnels in this world");
       case "direct":
         memory.direct = lookDirectly(world, name, need.look);
         break;

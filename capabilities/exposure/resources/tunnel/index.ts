@@ -1,0 +1,3 @@
+export { loopbackAddressOf } from "./loopback";
+export { tunnelNamesOf, tunnelPortsOf } from "./names";
+export { tunnelObjectsOf, tunnelRevisionPathOf, type Tunnel, type TunnelObjects } from "./objects";
