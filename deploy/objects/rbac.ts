@@ -286,7 +286,7 @@ export const seldomUsed: readonly SeldomRight[] = [
     process: "watch" as const,
     verb,
     resource: "serviceentries.networking.istio.io",
-    place: "*",
+    place: verb === "get" ? "*" : "istio-ingress",
     why: "the end of a tunnel, where one is asked for; another test does that",
   })),
   ...["deployments.apps", "statefulsets.apps", "daemonsets.apps"].map((resource) => ({
