@@ -51,7 +51,8 @@ describeProcessNode("an installation", () => {
   /** What users make: a gateway's and a control plane's consent, of which fairlead makes Secrets. */
   const makeUse = async (): Promise<void> => {
     const keys = await makeTenantKeys(TENANT);
-    // The API server may not serve a new kind yet.
+    // The API server may not serve the new kinds yet.
+    await eventually(async () => stage.api.list("HostedAPIServer"));
     await eventually(async () => stage.api.create(internalGateway(GATEWAY)));
     await stage.api.createAll(tenantObjects(TENANT, keys));
     const expected = { type: "CredentialsSynced", status: "True" };
@@ -132,14 +133,16 @@ describeProcessNode("an installation", () => {
     await expectAsBefore();
   });
 
-  it("that is deleted before what users made is made again, and then goes in good order", async () => {
+  it("that went before what users made is made again, and then goes in good order", async () => {
     await kubectl("apply", "-f", built.manifest);
     await expectServing("again");
     await makeUse();
-    await kubectl("delete", "-f", built.manifest, "--wait=false");
-    await kubectl("wait", "--for=delete", `namespace/${SYSTEM}`, "--timeout=120s");
-    const [left] = await stage.api.list("HostedAPIServer", TENANT);
-    expect(left?.metadata.deletionTimestamp).toBeDefined();
+    await kubectl("delete", "namespace", SYSTEM);
+    await kubectl("delete", "-f", built.manifest, "--ignore-not-found", "--wait=false");
+    await eventually(async () => {
+      const [left] = await stage.api.list("HostedAPIServer", TENANT);
+      expect(left?.metadata.deletionTimestamp).toBeDefined();
+    });
 
     await kubectl("apply", "-f", built.manifest);
     await stage.untilRolledOut();
