@@ -40,7 +40,7 @@ export { Liveness } from "./liveness";
 export { silentLogger, type Logger } from "./logger";
 export { addToPage, PrometheusMetrics, type MetricObjects } from "./prometheus";
 export type { CountedDecision, Metrics, QueueMetrics, ReconcileResult, Validity } from "./metrics";
-export { overdueMs, WatchList, type WatchFreshness, type WatchTracker } from "./freshness";
+export { WatchList, type WatchFreshness, type WatchTracker } from "./freshness";
 export { createQueue, Queue, type Outcome, type QueueDepth, type QueueOptions } from "./queue";
 export type { KindRef, ObjectRef } from "./resources";
 export {

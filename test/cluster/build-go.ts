@@ -56,11 +56,14 @@ export function goOutputName(program: ProgramName): string {
 async function countPackages(build: GoBuild, packages: readonly string[]): Promise<number> {
   let packageCount = 0;
   let moduleCount = 0;
-  await build.go(["list", ...moduleFlags, ...tagFlags(build.component), "-deps", ...packages], (line) => {
-    if (!line.startsWith("go: ")) packageCount += 1;
-    else if (line.startsWith("go: downloading ")) moduleCount += 1;
-    build.step.update({ fraction: 0, detail: `${moduleCount} modules downloaded` });
-  });
+  await build.go(
+    ["list", ...moduleFlags, ...tagFlags(build.component), "-deps", ...packages],
+    (line) => {
+      if (!line.startsWith("go: ")) packageCount += 1;
+      else if (line.startsWith("go: downloading ")) moduleCount += 1;
+      build.step.update({ fraction: 0, detail: `${moduleCount} modules downloaded` });
+    },
+  );
   return packageCount;
 }
 

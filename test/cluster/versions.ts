@@ -56,7 +56,13 @@ export const kwokStages = [
 ] as const satisfies readonly DataFile[];
 
 /** Every program that the embedded cluster knows, and every file that comes with one. */
-export type ProgramName = "etcd" | "helm" | "promtool" | KubernetesProgram | DataPlaneProgram | DataFile;
+export type ProgramName =
+  | "etcd"
+  | "helm"
+  | "promtool"
+  | KubernetesProgram
+  | DataPlaneProgram
+  | DataFile;
 
 /** What a data plane needs beside the programs of Kubernetes. */
 export const dataPlanePrograms: readonly (DataPlaneProgram | DataFile)[] = [
