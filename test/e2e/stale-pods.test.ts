@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { connectTo, KubernetesClient } from "../../lib/cluster";
 import { startCluster, type EmbeddedCluster } from "../cluster";
 import type { AuditEvent } from "../cluster/audit";
 import { Api, type AnyObject, type Kind } from "../harness/api";
@@ -43,6 +44,7 @@ function owner(kind: OwnerKind, fields: Readonly<Record<string, unknown>>): AnyO
 
 describe("stale Pods", () => {
   let cluster: EmbeddedCluster;
+  let hardened: EmbeddedCluster;
   let api: Api;
   let pods: ReadyPods;
   let fairlead: Fairlead;
@@ -113,7 +115,7 @@ describe("stale Pods", () => {
         metadata: { ...optedOut.metadata, labels: { "fairlead.dev/route": "false" } },
       },
     ]);
-    const hardened = await installHardened(cluster);
+    hardened = await installHardened(cluster);
     fairlead = await startFairlead(hardened);
     await api.create(hostedAPIServer(TENANT, "main", { hosts: [HOST] }));
   }, START_TIMEOUT_MS);
@@ -238,8 +240,10 @@ describe("stale Pods", () => {
   });
 
   it("give fairlead no way to change what runs: its policy refuses it", async () => {
-    const as = [`--as=${userOf("watch")}`, "-n", TENANT];
-    const { refusal } = speak(cluster);
+    const kubeconfig = await hardened.kubeconfigFor({ name: "fairlead-watch", groups: [] });
+    const client = new KubernetesClient(connectTo({ kubeconfig }));
+    const web = { apiVersion: "apps/v1", kind: "Deployment", namespace: TENANT, name: "web" };
+    const how = { type: "merge", fieldManager: "fairlead-stale-pods" } as const;
     const patches = [
       { spec: { template: { spec: { containers: [{ name: "main", image: "evil" }] } } } },
       { spec: { replicas: 0 } },
@@ -247,9 +251,10 @@ describe("stale Pods", () => {
       { metadata: { labels: { mine: "yes" } } },
     ];
     for (const patch of patches) {
-      const text = JSON.stringify(patch);
-      const said = await refusal(["patch", "deployment", "web", ...as, "-p", text]);
-      expect(said).toContain("Of workloads, fairlead changes the annotation");
+      await expect(client.patch(web, patch, how)).rejects.toThrow(
+        "Of workloads, fairlead changes the annotation",
+      );
     }
+    client.connection.close();
   });
 });
