@@ -103,6 +103,7 @@ async function prepareDataPlane(): Promise<"run" | "skip"> {
   if (!(await hasNetworkNamespaces())) return skip("this machine allows no network namespace");
   try {
     await buildPrograms([LARGE_CASES_VERSION, "--with", "data-plane"]);
+    if (process.getuid?.() !== 0) console.log("skipped: tests whose Pods run (they need root)");
     return "run";
   } catch {
     return skip("its programs could not be built, see above");
