@@ -4,7 +4,8 @@ import { Api, Refusal, type AnyObject, type Ref } from "../harness/api";
 import { documentedRights, listedRights } from "../harness/documented-rights";
 import { eventually } from "../harness/eventually";
 import { startFairlead, type Fairlead } from "../harness/fairlead";
-import { installHardened, userOf } from "../harness/hardened";
+import { installHardened, restrictedInstallation, userOf } from "../harness/hardened";
+import { builtInstallation, helm, readObjects } from "../harness/installation";
 import { hostedAPIServer, internalGateway, namespace, node, service } from "../harness/objects";
 import { conditionsOf, keepLogs, START_TIMEOUT_MS } from "../harness/stage";
 import { makeTenantKeys, tenantObjects } from "../harness/tenant";
@@ -28,6 +29,37 @@ interface Missing {
   readonly verb: string;
   readonly resource: string;
 }
+
+describe("the chart's restricted mode", () => {
+  const isRight = ({ kind }: AnyObject): boolean => /Role|ServiceAccount/.test(kind);
+  const nameOf = ({ kind, metadata }: AnyObject): string =>
+    [kind, metadata.namespace ?? "", metadata.name].join("/");
+  const sorted = (objects: readonly AnyObject[]): readonly AnyObject[] =>
+    objects.filter(isRight).sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+
+  it("gives the rights that are tested", async () => {
+    const flags = ["rbac.restricted=true", "rbac.controlPlaneNamespaces={tenant-a,tenant-b}"];
+    const { stdout } = await helm([
+      "template",
+      builtInstallation().chart,
+      ...flags.flatMap((flag) => ["--set", flag]),
+    ]);
+    const { objects } = restrictedInstallation({
+      gatewayNamespaces: [GATEWAYS],
+      controlPlaneNamespaces: ["tenant-a", "tenant-b"],
+    });
+
+    expect(sorted(readObjects(stdout))).toEqual(sorted(objects));
+  });
+
+  it("is refused where no namespaces are listed, since that would be all of them", async () => {
+    const args = ["template", builtInstallation().chart, "--set", "rbac.restricted=true"];
+    const { exitCode, stderr } = await helm(args);
+
+    expect(exitCode).not.toBe(0);
+    expect(stderr).toContain("/rbac/controlPlaneNamespaces");
+  });
+});
 
 describe("with the manifest's rights", () => {
   let cluster: EmbeddedCluster;
