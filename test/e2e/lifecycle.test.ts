@@ -192,13 +192,12 @@ describeProcessNode("an installation", () => {
     expect(deployed.stdout).toContain("Module deployed successfully");
 
     await expectServing("pepr");
-    const { webhooks } = await stage.api.get({
-      kind: "MutatingWebhookConfiguration",
-      name: "pepr-fairlead",
+    const configuration = { kind: "MutatingWebhookConfiguration", name: "pepr-fairlead" } as const;
+    await eventually(async () => {
+      const { webhooks } = await stage.api.get(configuration);
+      const wanted = { failurePolicy: "Fail", ...webhookRules() };
+      expect(webhooks).toEqual([expect.objectContaining(wanted)]);
     });
-    expect(webhooks).toEqual([
-      expect.objectContaining({ failurePolicy: "Fail", ...webhookRules() }),
-    ]);
     await makeUse();
     await deleteUse();
     await kubectl("delete", "-f", built.peprManifest);
