@@ -1,7 +1,11 @@
 import type { HostedAPIServer, InternalGateway, ObjectMeta } from "../../../../lib/api";
-import { TUNNEL_LOOPBACK_PORT, TUNNEL_PORT } from "../../../../lib/domain/names";
 import { inClusterNames, type InCluster } from "../../../../lib/domain/in-cluster-names";
-import { LABEL_USE, USE_TUNNEL } from "../../../../lib/domain/names";
+import {
+  LABEL_USE,
+  TUNNEL_LOOPBACK_PORT,
+  TUNNEL_PORT,
+  USE_TUNNEL,
+} from "../../../../lib/domain/names";
 import { metadataOf, type Exposure } from "../exposure";
 import { objectName } from "../names";
 
