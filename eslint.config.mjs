@@ -70,6 +70,8 @@ export default tseslint.config(
     files: ["**/*.test.ts"],
     rules: {
       "max-lines-per-function": "off",
+      // A fault is a test that is recorded: test/faults/fault.ts.
+      "jest/no-standalone-expect": ["error", { additionalTestBlockFunctions: ["fault"] }],
       "jest/expect-expect": ["error", { assertFunctionNames: ["expect*", "fc.assert"] }],
     },
   },

@@ -10,6 +10,9 @@ const esmPackages = [
   "jsep",
   "@jsep-plugin",
   "rfc4648",
+  // mockttp's.
+  "get-port",
+  "milliparsec",
 ];
 
 const shared = {
@@ -34,8 +37,9 @@ module.exports = {
       ...shared,
       displayName: "unit",
       testMatch: ["<rootDir>/{capabilities,lib,scripts,test}/**/*.test.ts"],
-      testPathIgnorePatterns: ["/node_modules/", "<rootDir>/test/e2e/"],
+      testPathIgnorePatterns: ["/node_modules/", "<rootDir>/test/e2e/", "<rootDir>/test/faults/"],
     },
     { ...shared, displayName: "e2e", testMatch: ["<rootDir>/test/e2e/**/*.test.ts"] },
+    { ...shared, displayName: "faults", testMatch: ["<rootDir>/test/faults/**/*.test.ts"] },
   ],
 };

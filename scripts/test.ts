@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import execa from "execa";
+import { hasNetworkNamespaces } from "./network-namespaces";
 import { kubernetesVersionsUnderTest, LARGE_CASES_VERSION } from "../test/e2e/versions";
 
 /** The part of jest's JSON report that is added up. */
@@ -83,16 +84,6 @@ async function jest(project: string, directory: string, workers: number): Promis
 
 const buildPrograms = (args: readonly string[]) =>
   execa("tsx", ["test/cluster/main.ts", "build", ...args], { preferLocal: true, stdio: "inherit" });
-
-/** Whether this machine lets a process have a network namespace, as root or by a user namespace. */
-async function hasNetworkNamespaces(): Promise<boolean> {
-  const attempts = [["--net"], ["--user", "--map-root-user", "--net"]];
-  for (const args of attempts) {
-    const result = await execa("unshare", [...args, "ip", "link"], { reject: false });
-    if (result.exitCode === 0) return true;
-  }
-  return false;
-}
 
 /** Prepares what the tests of the data plane need; without it they are skipped, and that is said. */
 async function prepareDataPlane(): Promise<"run" | "skip"> {

@@ -71,6 +71,15 @@ describe("a patch", () => {
         },
       ],
     ],
+    [
+      [
+        {
+          op: "add",
+          path: "/metadata",
+          value: { annotations: { "fairlead.pepr.dev/pods": "succeeded" } },
+        },
+      ],
+    ],
   ])("of nothing but Pepr's mark goes: %j", (operations) => {
     expect(mend(patched(operations))).toEqual({ uid: "1", allowed: true });
   });
@@ -91,6 +100,20 @@ describe("a patch", () => {
       { op: "add", path: "/metadata/annotations", value: own },
       { op: "remove", path: "/metadata/annotations/fairlead.dev~1contested" },
       spec,
+    ]);
+  });
+
+  it("keeps other metadata of an object that had none", () => {
+    const marked = { "fairlead.pepr.dev/pods": "succeeded" };
+    const [own, labels] = [{ a: "b" }, { c: "d" }];
+    const of = (value: object) =>
+      decode(mend(patched([{ op: "add", path: "/metadata", value }])).patch);
+
+    expect(of({ labels, annotations: { ...marked, ...own } })).toEqual([
+      { op: "add", path: "/metadata", value: { labels, annotations: own } },
+    ]);
+    expect(of({ labels, annotations: marked })).toEqual([
+      { op: "add", path: "/metadata", value: { labels } },
     ]);
   });
 

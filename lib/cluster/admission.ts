@@ -1,6 +1,7 @@
 /** Pepr's mark on every object that it has looked at, before the name of the capability. */
 const PEPR_MARK_PREFIX = "fairlead.pepr.dev/";
-const ANNOTATIONS_PATH = "/metadata/annotations";
+const METADATA_PATH = "/metadata";
+const ANNOTATIONS_PATH = `${METADATA_PATH}/annotations`;
 /** How Pepr begins its warning about an error that a capability threw. */
 const PEPR_FAILURE = "Action failed: ";
 const OWN_NAME = "fairlead: ";
@@ -79,9 +80,22 @@ function isMark(key: string): boolean {
   return key.startsWith(PEPR_MARK_PREFIX);
 }
 
+function withoutMarkedKeys(annotations: object): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(annotations).filter(([key]) => !isMark(key)));
+}
+
+/** Of an object without metadata, Pepr's marks are all the metadata. */
+function metadataWithoutMarks(operation: PatchOperation): readonly PatchOperation[] {
+  const { annotations, ...others } = operation.value as { annotations?: object };
+  const left = withoutMarkedKeys(annotations ?? {});
+  const value = Object.keys(left).length === 0 ? others : { ...others, annotations: left };
+  return Object.keys(value).length === 0 ? [] : [{ ...operation, value }];
+}
+
 /** An operation without Pepr's marks; nothing where nothing is left of it. */
 function withoutMarks(operation: PatchOperation): readonly PatchOperation[] {
   const { op, path, value } = operation;
+  if (path === METADATA_PATH && op !== "remove") return metadataWithoutMarks(operation);
   if (path.startsWith(`${ANNOTATIONS_PATH}/`)) {
     const key = path
       .slice(ANNOTATIONS_PATH.length + 1)
@@ -90,10 +104,9 @@ function withoutMarks(operation: PatchOperation): readonly PatchOperation[] {
     return isMark(key) ? [] : [operation];
   }
   if (path !== ANNOTATIONS_PATH || op === "remove") return [operation];
-  const annotations = Object.entries(value as Record<string, string>);
-  const left = annotations.filter(([key]) => !isMark(key));
-  if (left.length === annotations.length) return [operation];
-  return left.length === 0 ? [] : [{ op, path, value: Object.fromEntries(left) }];
+  const left = withoutMarkedKeys(value as object);
+  if (Object.keys(left).length === Object.keys(value as object).length) return [operation];
+  return Object.keys(left).length === 0 ? [] : [{ op, path, value: left }];
 }
 
 function mendPatch(response: AdmissionResponse): void {

@@ -12,6 +12,7 @@ import {
   secret,
   service,
 } from "../harness/objects";
+import { randomFrom } from "../harness/random";
 import { setStage, START_TIMEOUT_MS, untilCondition, type Stage } from "../harness/stage";
 import {
   examineDerived,
@@ -31,17 +32,6 @@ const longOutageMs = 45_000;
 /** The tenant, which does not exist, that labels of somebody else's Secret name. */
 const lookalikeOwner = "gone";
 const tenants = ["tenant-1", "tenant-2", "tenant-3", "tenant-4"];
-
-/** Numbers from 0 to 1 that are the same in every run (mulberry32), so that a failure comes again. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
 
 describe("after a restart", () => {
   let stage: Stage;

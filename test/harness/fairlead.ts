@@ -15,6 +15,8 @@ export interface FairleadOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Which process to start; both by default. */
   readonly processes?: readonly ("admission" | "watch")[];
+  /** Of the folder of its files and logs; another one for a second fairlead in the same cluster. */
+  readonly name?: string;
   /**
    * The watch process runs in its network, since it probes the gateway's Pods at their addresses. The admission process
    * stays outside, where the API server is.
@@ -131,7 +133,7 @@ export async function startFairlead(
     throw new Error("dist/ holds no module; run `npm run build` first");
   }
   const host = options.host ?? "127.0.0.1";
-  const directory = join(cluster.directory, "fairlead");
+  const directory = join(cluster.directory, options.name ?? "fairlead");
   mkdirSync(directory, { recursive: true });
   const ca = await createCA({ commonName: "fairlead-webhook-ca" });
   const leaf = await issue(ca, {

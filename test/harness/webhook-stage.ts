@@ -8,6 +8,7 @@ import { parseAllDocuments } from "yaml";
 import { findFreePort } from "../cluster/ports";
 import { startWatchdog, type Watchdog } from "../cluster/watchdog";
 import type { AnyObject, Api } from "./api";
+import { writeModule } from "./module-folder";
 import { mountServing, type ServingMount } from "./serving-mount";
 import { setStage, type Stage } from "./stage";
 
@@ -43,6 +44,11 @@ export interface WebhookStageOptions {
   /** Of all processes, for settings. */
   readonly env: Readonly<Record<string, string>>;
   readonly version: string;
+  /**
+   * "module" (default): the module alone, as `npx pepr deploy` runs it, which ends at once. "manifest": the program of
+   * the manifest's containers, which finishes what is under way when it is told to end.
+   */
+  readonly program?: "module" | "manifest";
   /** Created before there is a webhook, which refuses everything while nobody answers. */
   readonly objects: readonly object[];
 }
@@ -103,6 +109,8 @@ interface ServingOptions {
   readonly mount: ServingMount;
   readonly watchdog: Watchdog;
   readonly env: Readonly<Record<string, string>>;
+  /** Of node. */
+  readonly args: readonly string[];
 }
 
 class MountedProcess implements ServingProcess {
@@ -130,10 +138,10 @@ class MountedProcess implements ServingProcess {
   }
 
   async launch(): Promise<void> {
-    const { mount, watchdog, env } = this.options;
+    const { mount, watchdog, env, args } = this.options;
     await mount.bring();
     const log = createWriteStream(this.logPath, { flags: "a" });
-    const child = spawn(process.execPath, [modulePath], {
+    const child = spawn(process.execPath, args, {
       env: { PATH: process.env.PATH, HOME: process.env.HOME, NODE_ENV: "production", ...env },
       stdio: ["ignore", "pipe", "pipe"],
       detached: true,
@@ -208,10 +216,11 @@ function keep(directory: string, processes: readonly ServingProcess[]): void {
 async function prepareProcesses(
   { cluster, api }: Stage,
   apiPath: string,
-  env: Readonly<Record<string, string>>,
+  { env, program = "module" }: Pick<WebhookStageOptions, "env" | "program">,
 ): Promise<readonly ServingProcess[]> {
   const folder = join(cluster.directory, "webhook");
   mkdirSync(folder, { recursive: true });
+  const args = program === "module" ? [modulePath] : writeModule(join(folder, "module")).args;
   const watchdog = startWatchdog(folder);
   const prepare = async (mode: "admission" | "watch", index: number): Promise<ServingProcess> => {
     const name = `${mode}-${index}`;
@@ -229,6 +238,7 @@ async function prepareProcesses(
       folder,
       mount,
       watchdog,
+      args,
       env: {
         KUBECONFIG: kubeconfig,
         PEPR_WATCH_MODE: String(mode === "watch"),
@@ -251,6 +261,7 @@ export async function setWebhookStage({
   env,
   version,
   objects,
+  program,
 }: WebhookStageOptions): Promise<WebhookStage> {
   const manifest = readManifest();
   const stage = await setStage({
@@ -274,11 +285,10 @@ export async function setWebhookStage({
     });
     await stage.api.createAll(ours);
     const path = ours[1]?.data?.value ?? "";
-    const processes = await prepareProcesses(
-      stage,
-      Buffer.from(path, "base64").toString("utf8"),
+    const processes = await prepareProcesses(stage, Buffer.from(path, "base64").toString("utf8"), {
       env,
-    );
+      ...(program === undefined ? {} : { program }),
+    });
     return {
       ...stage,
       manifest,

@@ -10,10 +10,15 @@ export interface GatewayFacts {
   readonly serviceAddresses: readonly string[];
 }
 
+/**
+ * What is known of an InternalGateway. "unseen": nobody has looked since this process started; undefined: not everything
+ * is there, its Service or its route Secret.
+ */
+export type KnownFacts = GatewayFacts | "unseen" | undefined;
+
 /** What is known of InternalGateways, by key. */
 export interface GatewayFactsSource {
-  /** Undefined as long as not everything is there: its Service, its route Secret, the caches. */
-  of(key: string): GatewayFacts | undefined;
+  of(key: string): KnownFacts;
   /** Calls back with the key of an InternalGateway whose facts changed. */
   onChange(listener: (key: string) => void): void;
 }

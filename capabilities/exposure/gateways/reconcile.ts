@@ -40,7 +40,7 @@ export class GatewayReconciler {
   readonly #attached = new Map<string, Set<string>>();
   /** InternalGateway key → addresses of its internal Service at which nobody answered. */
   readonly #deadAddresses = new Map<string, Set<string>>();
-  readonly #facts = new Map<string, GatewayFacts>();
+  readonly #facts = new Map<string, GatewayFacts | undefined>();
   readonly #listeners: ((key: string) => void)[] = [];
 
   /** @param enqueue Told the key of an InternalGateway that something changed for. */
@@ -53,7 +53,7 @@ export class GatewayReconciler {
 
   /** What HostedAPIServers build on. */
   readonly facts: GatewayFactsSource = {
-    of: (key) => this.#facts.get(key),
+    of: (key) => (this.#facts.has(key) ? this.#facts.get(key) : "unseen"),
     onChange: (listener) => {
       this.#listeners.push(listener);
     },
@@ -169,13 +169,17 @@ export class GatewayReconciler {
 
   #forget(key: string): void {
     this.#deadAddresses.delete(key);
-    this.#publish(key, undefined);
+    if (this.#facts.delete(key)) this.#tell(key);
   }
 
   #publish(key: string, facts: GatewayFacts | undefined): void {
-    if (equals(this.#facts.get(key), facts)) return;
-    if (facts === undefined) this.#facts.delete(key);
-    else this.#facts.set(key, facts);
+    // That not everything is there is news, too, as long as nobody has looked.
+    if (this.#facts.has(key) && equals(this.#facts.get(key), facts)) return;
+    this.#facts.set(key, facts);
+    this.#tell(key);
+  }
+
+  #tell(key: string): void {
     for (const listener of this.#listeners) listener(key);
   }
 }

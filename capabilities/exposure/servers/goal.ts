@@ -15,6 +15,8 @@ export type Goal =
       readonly namespaceUid: string;
       readonly mode: Mode;
     }
+  /** Nothing is done and nothing said: its gateway has not been looked at since the start, and will be in a moment. */
+  | { readonly kind: "wait" }
   /** Everything stays as it is; nothing is made and nothing taken away. */
   | { readonly kind: "hold"; readonly programmed: DecidedCondition }
   | {
@@ -83,6 +85,7 @@ function attachedGoal(observed: ObservedServer): Goal {
   if (!isTrue(gateway.status?.conditions, "Accepted")) {
     return hold("GatewayNotReady", `InternalGateway ${name} is not accepted itself; see there.`);
   }
+  if (facts === "unseen") return { kind: "wait" };
   if (facts === undefined) {
     return hold("GatewayNotReady", `InternalGateway ${name} is not ready yet; see there.`);
   }

@@ -14,7 +14,7 @@ import type { ServiceObject } from "../../../lib/cluster";
 import type { Certificate } from "../../../lib/domain/certificates";
 import type { ConfigMap } from "../../../lib/domain/route-config";
 import type { ClientsState } from "../clients";
-import type { GatewayFacts } from "../gateways/facts";
+import type { KnownFacts } from "../gateways/facts";
 
 /** What fairlead made for one HostedAPIServer, wherever it is. */
 export interface OwnObjects {
@@ -79,7 +79,7 @@ export interface ObservedServer {
   readonly namespace: PartialObjectMetadata | undefined;
   /** The one that status.gatewayRef names, if it exists. */
   readonly gateway: InternalGateway | undefined;
-  readonly facts: GatewayFacts | undefined;
+  readonly facts: KnownFacts;
   /** Whether the shared filter was seen at work on this gateway, by whichever host. */
   readonly filterVerified: boolean;
   readonly own: OwnObjects;

@@ -551,6 +551,8 @@ function withoutStale(observed: ObservedServer): ObservedServer {
 function planFor(observed: ObservedServer): ServerPlan {
   const goal = decideGoal(observed);
   switch (goal.kind) {
+    case "wait":
+      return NOTHING;
     case "hold":
       return { ...NOTHING, status: planHold(observed, goal) };
     case "withdraw":

@@ -194,14 +194,14 @@ export class ServerReconciler {
     const ref = server.status?.gatewayRef;
     const gatewayKey = ref === undefined ? "" : `${ref.namespace}/${ref.name}`;
     const gatewayFacts = ref === undefined ? undefined : facts.of(gatewayKey);
+    const filter = gatewayFacts === "unseen" ? undefined : gatewayFacts;
     return {
       server,
       namespace: caches.namespaces.get(namespace),
       gateway: ref === undefined ? undefined : caches.internalGateways.get(ref.name, ref.namespace),
       facts: gatewayFacts,
       filterVerified:
-        gatewayFacts?.filterInLine === true &&
-        this.#verified.get(gatewayKey) === gatewayFacts.routeSecret,
+        filter?.filterInLine === true && this.#verified.get(gatewayKey) === filter.routeSecret,
       own: own.of(keyOf(server)),
       tunnel: {
         own: own.tunnelOf(keyOf(server)),
@@ -295,7 +295,9 @@ export class ServerReconciler {
       sightings.verdicts.get(targetName(target)) === undefined;
     if (check.mode !== "L7" || check.pods.length === 0 || !check.pods.every(isGood)) return;
     const facts = this.context.facts.of(key);
-    if (facts?.filterInLine === true) this.#verified.set(key, facts.routeSecret);
+    if (facts !== "unseen" && facts?.filterInLine === true) {
+      this.#verified.set(key, facts.routeSecret);
+    }
     for (const target of check.services) {
       this.context.noteAddress(key, target.address, isGood(target));
     }

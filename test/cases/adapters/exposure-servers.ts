@@ -1,5 +1,5 @@
 import type { ClientsState } from "../../../capabilities/exposure/clients";
-import type { GatewayFacts } from "../../../capabilities/exposure/gateways/facts";
+import type { KnownFacts } from "../../../capabilities/exposure/gateways/facts";
 import type { Write } from "../../../capabilities/exposure/objects";
 import {
   credentialsOf,
@@ -40,13 +40,18 @@ const ROUTE_SECRET = "0123456789abcdef0123456789abcdef";
 /** What the World of a case may say. */
 interface World {
   readonly now?: string;
-  /** Ready Pods and cluster IPs of the gateway; absent: nothing is known of it. */
-  readonly gateway?: {
-    readonly pods: readonly string[];
-    readonly addresses: readonly string[];
-    /** Whether the shared filter is there; true by default. */
-    readonly filterInLine?: boolean;
-  };
+  /**
+   * Ready Pods and cluster IPs of the gateway; absent: not everything of it is there; `unseen`: nobody has looked since
+   * the start.
+   */
+  readonly gateway?:
+    | "unseen"
+    | {
+        readonly pods: readonly string[];
+        readonly addresses: readonly string[];
+        /** Whether the shared filter is there; true by default. */
+        readonly filterInLine?: boolean;
+      };
   readonly filterVerified?: boolean;
   /** fairlead's own Istio objects, as they were made for a mode, in the namespace of the gateway of that name. */
   readonly made?: readonly {
@@ -161,8 +166,8 @@ function tunnelOf(given: Given, server: HostedAPIServer, world: World): Observed
   };
 }
 
-function factsOf(world: World): GatewayFacts | undefined {
-  if (world.gateway === undefined) return undefined;
+function factsOf(world: World): KnownFacts {
+  if (world.gateway === undefined || world.gateway === "unseen") return world.gateway;
   return {
     routeSecret: ROUTE_SECRET,
     filterInLine: world.gateway.filterInLine ?? true,
