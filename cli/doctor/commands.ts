@@ -70,3 +70,15 @@ export const RESTART_WATCHER = kubectl(
 export const WATCHER_LOGS = kubectl(
   ...["-n", SYSTEM_NAMESPACE, "logs", "deployment/pepr-fairlead-watcher", "--tail=50"],
 );
+
+/** Gives the watch process one of fairlead's roles in a namespace. */
+export function bindRole(role: string, namespace: string): string {
+  return kubectl(
+    ...["create", "rolebinding", role, `--namespace=${namespace}`, `--clusterrole=${role}`],
+    "--serviceaccount=pepr-system:fairlead-watch",
+  );
+}
+
+/** Lists another namespace in the restricted mode; the values are the installation's own. */
+export const LIST_NAMESPACE =
+  "helm upgrade fairlead dist/fairlead-<version>.tgz --namespace default --values <values.yaml>";

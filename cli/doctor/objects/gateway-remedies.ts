@@ -1,4 +1,13 @@
-import { describe, edit, kubectl, remove, WATCHER_LOGS, type Target } from "../commands";
+import {
+  bindRole,
+  describe,
+  edit,
+  kubectl,
+  LIST_NAMESPACE,
+  remove,
+  WATCHER_LOGS,
+  type Target,
+} from "../commands";
 import { fine, type AboutGateway, type Remedies, type Remedy } from "./remedies";
 
 type Commands = Remedy<AboutGateway>["commands"];
@@ -63,6 +72,10 @@ export const gatewayRemedies: Remedies<AboutGateway> = {
       "spec.port can't be changed: an InternalGateway with another port.target is a new one.",
       moveNamed,
     ),
+    NamespaceNotListed: bad("", () => [LIST_NAMESPACE]),
+    ReadRefused: bad("fairlead's rights in a namespace come by RoleBindings.", ({ namespace }) => [
+      bindRole("fairlead-watch-namespace", namespace),
+    ]),
     Deleting: passing("", () => [kubectl("get", "hostedapiservers", "-A", "-o", "wide")]),
   },
   Programmed: {
@@ -79,13 +92,7 @@ export const gatewayRemedies: Remedies<AboutGateway> = {
     RouteSecretInvalid: bad("", removeNamed),
     WriteRefused: bad(
       "fairlead's rights in the gateway's namespace come by a RoleBinding.",
-      ({ namespace }) => [
-        kubectl(
-          ...["create", "rolebinding", "fairlead-gateway-namespace", `--namespace=${namespace}`],
-          "--clusterrole=fairlead-gateway-namespace",
-          "--serviceaccount=pepr-system:fairlead-watch",
-        ),
-      ],
+      ({ namespace }) => [bindRole("fairlead-gateway-namespace", namespace)],
     ),
     Invalid: bad("See its condition Accepted.", show),
     Terminating: passing("", ({ namespace }) => [kubectl("describe", "namespace", namespace)]),

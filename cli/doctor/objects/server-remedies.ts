@@ -7,10 +7,12 @@ import {
 } from "../../../lib/domain/names";
 import { isHostAllowed } from "../../../lib/domain/hosts";
 import {
+  bindRole,
   describe,
   edit,
   jsonPatch,
   kubectl,
+  LIST_NAMESPACE,
   mergePatch,
   remove,
   unannotate,
@@ -140,13 +142,24 @@ const fillSource: Commands = (about) => {
   return source === undefined ? editIt(about) : [edit(source)];
 };
 
+/** Replaces a source by what was issued anew. */
+function renew({ resource, namespace = "", name }: Target): string {
+  const [type, files] =
+    resource === "secret"
+      ? ["tls ", "--cert=<certificate.pem> --key=<key.pem>"]
+      : ["", "--from-file=ca.crt=<ca.pem>"];
+  return `kubectl create ${resource} ${type}${name} -n ${namespace} --dry-run=client -o yaml ${files} | kubectl apply -f -`;
+}
+
 const renewSource: Commands = (about) => {
   const source = sourceOf(about);
-  if (source === undefined) return editIt(about);
-  const { resource, namespace = about.namespace, name } = source;
-  return [
-    `kubectl create ${resource} ${resource === "secret" ? "tls " : ""}${name} -n ${namespace} --dry-run=client -o yaml ${resource === "secret" ? "--cert=<certificate.pem> --key=<key.pem>" : "--from-file=ca.crt=<ca.pem>"} | kubectl apply -f -`,
-  ];
+  return source === undefined ? editIt(about) : [renew(source)];
+};
+
+const renewServerCertificate: Commands = (about) => {
+  const name = about.server.spec.certificates?.server?.secretName;
+  if (name === undefined) return editIt(about);
+  return [renew({ resource: "secret", namespace: about.namespace, name })];
 };
 
 const removeNamed: Commands = (about) => {
@@ -161,13 +174,13 @@ const removeNamed: Commands = (about) => {
 };
 
 const bindGatewayNamespace: Commands = (about) => [
-  kubectl(
-    ...["create", "rolebinding", "fairlead-gateway-namespace"],
-    `--namespace=${gatewayTarget(about).namespace ?? ""}`,
-    "--clusterrole=fairlead-gateway-namespace",
-    "--serviceaccount=pepr-system:fairlead-watch",
-  ),
+  bindRole("fairlead-gateway-namespace", gatewayTarget(about).namespace ?? ""),
 ];
+
+const notListed = bad("", () => [LIST_NAMESPACE]);
+const readRefused = bad("fairlead's rights in a namespace come by RoleBindings.", (about) => [
+  bindRole("fairlead-watch-namespace", about.namespace),
+]);
 
 const showNamespace: Commands = ({ namespace }) => [kubectl("describe", "namespace", namespace)];
 
@@ -199,6 +212,8 @@ const accepted: Remedies<AboutServer>[string] = {
   UnsupportedVersion: bad("With Auto it is served in L4 until then.", toAuto),
   OptedOut: bad("", optIn),
   CertificatesMissing: bad("With Auto it is served in L4 without them.", toAuto),
+  NamespaceNotListed: notListed,
+  ReadRefused: readRefused,
 };
 
 const resolvedRefs: Remedies<AboutServer>[string] = {
@@ -234,6 +249,7 @@ const credentialsSynced: Remedies<AboutServer>[string] = {
     "fairlead's rights in the gateway's namespace come by a RoleBinding.",
     bindGatewayNamespace,
   ),
+  ReadRefused: readRefused,
   NotAccepted: bad("See Accepted for what to mend.", showIt),
   NamespaceTerminating: notable("", showNamespace),
   GatewayNamespaceTerminating: bad("", chooseGateway),
@@ -256,6 +272,7 @@ const programmed: Remedies<AboutServer>[string] = {
     "fairlead's rights in the gateway's namespace come by a RoleBinding.",
     bindGatewayNamespace,
   ),
+  ReadRefused: readRefused,
   Invalid: bad("See Accepted for what to mend.", showIt),
   Deleting: notable("Without waiting for routed Pods, whose connections break:", (about) => [
     kubectl(
@@ -315,16 +332,25 @@ const podsUpToDate: Remedies<AboutServer>[string] = {
   ]),
   LeftAlone: bad("", mendLeftAlone),
   RestartRefused: bad("", ({ namespace }) => [
-    kubectl(
-      ...["create", "rolebinding", "fairlead-control-plane-namespace"],
-      `--namespace=${namespace}`,
-      "--clusterrole=fairlead-control-plane-namespace",
-      "--serviceaccount=pepr-system:fairlead-watch",
-    ),
+    bindRole("fairlead-control-plane-namespace", namespace),
   ]),
   RouteInvalid: bad("", ({ namespace }) => [
     edit({ resource: "configmap", namespace, name: ROUTE_CONFIG_MAP }),
   ]),
+};
+
+const tunnelProgrammed: Remedies<AboutServer>[string] = {
+  Programmed: fine,
+  Pending: notable("It follows once the public hosts are served.", showIt),
+  NoTunnel: bad("The gateway's owner sets spec.tunnel, or this one's is taken away:", (about) => [
+    edit(gatewayTarget(about)),
+    jsonPatch(targetOf(about), { op: "remove", path: "/spec/tunnel" }),
+  ]),
+  NamesNotCovered: bad("", renewServerCertificate),
+  NotServed: bad(
+    "fairlead wrote what is to be served; Istio or the gateway does not follow, or can't be reached.",
+    showGatewayPods,
+  ),
 };
 
 /** What is to be done about each reason of a HostedAPIServer's conditions; see docs/conditions.md. */
@@ -342,4 +368,5 @@ export const serverRemedies: Remedies<AboutServer> = {
   ClientsRouted: clientsRouted,
   PodsUpToDate: podsUpToDate,
   TopologyAware: topologyAware,
+  TunnelProgrammed: tunnelProgrammed,
 };
