@@ -178,6 +178,9 @@ async function startControllers(
     ...cluster,
     caches: { ...caches, routeConfigMaps },
     events,
+    onCounted: (key, counts) => {
+      metrics.stalePods(key, counts);
+    },
   });
   const credentials = credentialsController({
     ...withCaches,

@@ -8,6 +8,7 @@ import {
   isForbidden,
   openCache,
   refOf,
+  tellChange,
   type Cache,
   type CacheContext,
   type EventRecorder,
@@ -98,13 +99,14 @@ class StalePods implements StalePodsController {
   readonly #servers: Freshest<HostedAPIServer>;
 
   constructor(private readonly context: StalePodsContext) {
-    const { caches, clock, log } = context;
+    const { caches, clock, log, metrics } = context;
     this.#servers = new Freshest(caches.hostedAPIServers);
     this.queue = createQueue({
       name: "stale-pods",
       reconcile: (namespace) => this.#reconcile(namespace),
       clock,
       log,
+      metrics,
       // What is listed is held meanwhile.
       concurrency: 2,
     });
@@ -249,13 +251,15 @@ class StalePods implements StalePodsController {
     { owner, pods, patch, mark }: Extract<Restart, { kind: "roll" }>,
     { servers, memory }: { readonly servers: readonly HostedAPIServer[]; readonly memory: Memory },
   ): Promise<void> {
-    const { client, events, log } = this.context;
+    const { client, events } = this.context;
     await client.patch(refOf(owner), patch, { type: "merge", fieldManager });
     memory.restarted.add(mark);
     memory.waitMs = FIRST_WAIT_MS;
     const { kind, metadata } = owner;
     const { namespace = "", name } = metadata;
-    log.info({ kind, name: `${namespace}/${name}`, pods }, "restarted, since its Pods are stale");
+    const key = `${namespace}/${name}`;
+    const decision = { capability: "stale-pods", key, action: "restart", reason: "StalePods" };
+    tellChange(this.context, decision, { kind, pods });
     const named = pods.slice(0, 5).join(", ") + (pods.length > 5 ? ", …" : "");
     const message = `fairlead restarts ${kind} ${name}: Pods ${named} have host aliases that no longer match.`;
     for (const about of [owner, ...servers.filter(({ spec }) => spec.clients?.restartStalePods)]) {

@@ -5,7 +5,7 @@ export type MetricProcess = "admission" | "watch";
 
 /** A label's name, and what bounds how many values it has. */
 export const LABELS = {
-  capability: "`pods`, `services`, `credentials`, `exposure`, `webhook`, `status`",
+  capability: "`pods`, `services`, `credentials`, `exposure`, `webhook`, `status`, `stale-pods`",
   action: "what is done: `change`, `keep`, `deny`, `create`, `patch`, …: words of the code",
   reason: "why, in CamelCase: words of the code; anything else counts as `Other`",
   queue: "a queue of docs/architecture.md",
