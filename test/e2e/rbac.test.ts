@@ -14,7 +14,7 @@ import { addTenant, type ExposedTenant } from "../harness/exposed-tenant";
 import { startFairlead, type Fairlead } from "../harness/fairlead";
 import { installHardened, userOf } from "../harness/hardened";
 import { decode, internalGateway, namespace, routedPod, secret, service } from "../harness/objects";
-import { keepLogs, START_TIMEOUT_MS } from "../harness/stage";
+import { keepLogs, START_TIMEOUT_MS, untilCondition } from "../harness/stage";
 import { describeDataPlane } from "./data-plane-choice";
 import { LARGE_CASES_VERSION } from "./versions";
 
@@ -179,6 +179,12 @@ describeDataPlane("fairlead with the manifest's rights", () => {
       expect(await policiesIn(TENANT)).toBeGreaterThan(0);
       expect(await policiesIn(GATEWAYS)).toBeGreaterThan(0);
     });
+    const { name } = tenant.ref;
+    await untilCondition(
+      api,
+      { namespace: TENANT, name },
+      { type: "PodsUpToDate", reason: "LeftAlone" },
+    );
   });
 
   it("follows what changes: certificates, CAs, hosts, the mode, a Service", async () => {
