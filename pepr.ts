@@ -174,9 +174,10 @@ async function startControllers(
   });
   const status = statusController(withCaches);
   const { routeConfigMaps } = exposureCaches;
+  const served = narrowCache(caches.hostedAPIServers, scope?.controlPlanes);
   const stalePods = stalePodsController({
     ...cluster,
-    caches: { ...caches, routeConfigMaps },
+    caches: { ...caches, hostedAPIServers: served, routeConfigMaps },
     events,
     onCounted: (key, counts) => {
       metrics.stalePods(key, counts);

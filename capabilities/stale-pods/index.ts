@@ -6,7 +6,7 @@ import {
   Freshest,
   isConflict,
   isForbidden,
-  openCache,
+  openScopedCache,
   refOf,
   tellChange,
   type Cache,
@@ -133,7 +133,7 @@ class StalePods implements StalePodsController {
       this.#wakeRoutesTo(object);
     });
     // Metadata alone, of those that have not ended; aliases are listed where a Pod has come or gone.
-    const pods = openCache<PartialObjectMetadata>(this.context, {
+    const pods = openScopedCache<PartialObjectMetadata>(this.context, {
       apiVersion: "v1",
       kind: "Pod",
       metadataOnly: true,

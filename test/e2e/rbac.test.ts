@@ -258,6 +258,7 @@ describeDataPlane("fairlead with the manifest's rights", () => {
         expect(await policiesIn(TENANT)).toBeGreaterThan(0);
         expect(await policiesIn(GATEWAYS)).toBeGreaterThan(0);
       });
+      await untilCondition(api, tenant, { type: "PodsUpToDate", reason: "LeftAlone" });
     });
 
     it("follows what changes: certificates, CAs, hosts, the mode, a Service", async () => {
