@@ -105,15 +105,15 @@ describe("fairlead while its API server, or the way there, fails", () => {
       while (!over.signal.aborted) {
         line.cut();
         cuts += 1;
-        await sleep(200 * random());
+        await sleep(100 * random());
       }
     })();
-    await change(24);
+    await change(120);
     over.abort();
     await cutting;
     return {
       ...(await verdict(before)),
-      did: `all of fairlead's connections cut ${cuts} times during 24 changes`,
+      did: `all of fairlead's connections cut ${cuts} times during 120 changes`,
     };
   });
 
@@ -128,12 +128,13 @@ describe("fairlead while its API server, or the way there, fails", () => {
     await compact(stage.cluster);
     // Its own memory of the past goes with it.
     await stage.cluster.apiServer.restart("SIGKILL");
-    const codes = await Promise.all(
-      ["/api/v1/secrets", "/apis/fairlead.dev/v1alpha1/hostedapiservers"].map(async (path) =>
-        watchFrom(stage, path, metadata.resourceVersion),
-      ),
-    );
-    expect(codes).toEqual([410, 410]);
+    const { resourceVersion } = metadata;
+    // At first it says 429, as long as it fills its caches.
+    await eventually(async () => {
+      for (const path of ["/api/v1/secrets", "/apis/fairlead.dev/v1alpha1/hostedapiservers"]) {
+        expect(await watchFrom(stage, path, resourceVersion)).toBe(410);
+      }
+    });
     await all(changes.addServer);
     line.release();
     return {
@@ -144,11 +145,11 @@ describe("fairlead while its API server, or the way there, fails", () => {
 
   fault("API Priority and Fairness says 429", async () => {
     const before = pids();
-    const { refused } = await throttle(stage, async () => change(24));
-    expect(refused).toBeGreaterThan(0);
+    const { refused, rounds } = await throttle(stage, 10, async () => change(4));
+    expect(refused).toBeGreaterThanOrEqual(10);
     return {
       ...(await verdict(before)),
-      did: `a priority level of the fewest seats, filled by others: ${refused} of fairlead's requests refused during 24 changes`,
+      did: `a priority level of the fewest seats, filled by others: ${refused} of fairlead's requests refused during ${rounds * 4} changes`,
     };
   });
 });

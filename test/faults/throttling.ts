@@ -7,6 +7,7 @@ import type { FaultStage } from "./stage";
 const API_GROUP = "flowcontrol.apiserver.k8s.io/v1";
 const NAME = "narrow";
 const LOADERS = 24;
+const MAX_ROUNDS = 200;
 
 /** As few seats as there can be for fairlead, none borrowed, and nobody waits: the next one is refused. */
 const narrowLevel = {
@@ -74,28 +75,37 @@ async function fill(stage: FaultStage, isOver: () => boolean): Promise<void> {
   agent.destroy();
 }
 
+/** How many of fairlead's requests the API server has refused, by its audit log; those that fill the seats aside. */
+async function countRefused({ cluster }: FaultStage, since: Date): Promise<number> {
+  const events = await cluster.auditEvents({ user: userOf("watch"), since });
+  return events.filter(
+    ({ responseStatus, userAgent }) => responseStatus?.code === 429 && userAgent === "fairlead",
+  ).length;
+}
+
 /**
- * Has the API server refuse many of fairlead's requests while something is done.
- * @returns How many it refused, by its audit log; those that fill the seats are not counted.
+ * Has the API server refuse many of fairlead's requests while something is done, again and again until enough were.
+ * @returns How many it refused, and how often it was done.
  */
 export async function throttle(
   stage: FaultStage,
+  enough: number,
   run: () => Promise<void>,
-): Promise<{ readonly refused: number }> {
+): Promise<{ readonly refused: number; readonly rounds: number }> {
   const since = new Date();
+  let rounds = 0;
   await stage.kubectl(["apply", "-f", "-"], [narrowLevel, narrowSchema]);
   let isOver = false;
   const filling = fill(stage, () => isOver);
   try {
-    await run();
+    while ((await countRefused(stage, since)) < enough && rounds < MAX_ROUNDS) {
+      await run();
+      rounds += 1;
+    }
   } finally {
     isOver = true;
     await filling;
     await stage.kubectl(["delete", "flowschema,prioritylevelconfiguration", NAME]);
   }
-  const events = await stage.cluster.auditEvents({ user: userOf("watch"), since });
-  const refused = events.filter(
-    ({ responseStatus, userAgent }) => responseStatus?.code === 429 && userAgent === "fairlead",
-  ).length;
-  return { refused };
+  return { refused: await countRefused(stage, since), rounds };
 }

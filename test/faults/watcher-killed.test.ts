@@ -71,10 +71,10 @@ describe("the watch process, on a line that it does not survive", () => {
   fault("API server's answers replaced by errors", async () => {
     await make([changes.addServer]);
     const failed = await failSome(stage, async () =>
-      churn(stage, { count: 30, tenants: [TENANT, "tenant-2"], random }),
+      churn(stage, { count: 100, tenants: [TENANT, "tenant-2"], random }),
     );
     expect(failed).toBeGreaterThan(20);
-    const did = `500, 502, 503, 504, pages that are no answers, and resets: ${failed} of fairlead's requests during 30 changes`;
+    const did = `500, 502, 503, 504, pages that are no answers, and resets: ${failed} of fairlead's requests during 100 changes`;
     return { ...(await stage.witness.verdict()), did };
   });
 });

@@ -5,6 +5,14 @@ import { findIn, ownOf, placeOf, sourceOf, type Hosted } from "./hosted";
 
 // Values are compared here, and never part of a sentence.
 
+const BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/** Whether two bundles hold the same CAs, in whatever order. */
+function isSameBundle(one: string | undefined, other: string | undefined): boolean {
+  const blocksOf = (pem = "") => [...new Set(pem.match(BLOCK) ?? [])].sort().join();
+  return blocksOf(one) === blocksOf(other);
+}
+
 function isPair(certificatePem: string, privateKeyPem: string): boolean {
   try {
     return new X509Certificate(certificatePem).checkPrivateKey(createPrivateKey(privateKeyPem));
@@ -31,8 +39,10 @@ function serverFaults(hosted: Hosted, copy: AnyObject): readonly string[] {
     ...(clientCA === undefined ? {} : { cacert: sourceOf(hosted, clientCA)["ca.crt"] }),
   };
   const has = decode(copy);
+  const isSame = (key: string): boolean =>
+    key === "cacert" ? isSameBundle(wanted[key], has[key]) : wanted[key] === has[key];
   return [...new Set([...Object.keys(wanted), ...Object.keys(has)])]
-    .filter((key) => wanted[key] !== has[key])
+    .filter((key) => !isSame(key))
     .map((key) => `${key} is not what the source holds`);
 }
 
@@ -42,7 +52,10 @@ function proxyClientFaults(hosted: Hosted, copy: AnyObject): readonly string[] {
   const issuer =
     proxyClient?.issuer === undefined ? "" : (sourceOf(hosted, proxyClient.issuer)["ca.crt"] ?? "");
   const rules: readonly (readonly [boolean, string])[] = [
-    [cacert === sourceOf(hosted, serverCA)["ca.crt"], "cacert is not what the source holds"],
+    [
+      isSameBundle(cacert, sourceOf(hosted, serverCA)["ca.crt"]),
+      "cacert is not what the source holds",
+    ],
     [Object.keys(more).length === 0, "has more keys than it should"],
     [proxyClient === undefined || isPair(cert, key), "the key is another certificate's"],
     [proxyClient?.issuer === undefined || isSignedBy(cert, issuer), "another CA has issued it"],
