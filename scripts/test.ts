@@ -103,8 +103,8 @@ async function prepareDataPlane(): Promise<"run" | "skip"> {
 
 /** Finds or builds the programs of the embedded clusters; the unit tests run meanwhile. */
 async function prepareClusters(): Promise<"run" | "skip"> {
-  const parts = ["--with", "kube-controller-manager", "--with", "helm"];
-  await buildPrograms([LARGE_CASES_VERSION, ...parts]);
+  const parts = ["kube-controller-manager", "helm", "promtool"];
+  await buildPrograms([LARGE_CASES_VERSION, ...parts.flatMap((part) => ["--with", part])]);
   await buildPrograms(kubernetesVersionsUnderTest());
   return prepareDataPlane();
 }

@@ -16,7 +16,7 @@ import {
 
 const usage = `The embedded cluster: etcd, kube-apiserver and kubectl on this machine.
 
-  build [version…] [--with kube-controller-manager] [--with data-plane] [--with helm]
+  build [version…] [--with kube-controller-manager] [--with data-plane] [--with helm] [--with promtool]
       Builds programs into the cache. Without a version: ${defaultKubernetesVersion}; "all": every one.
   start [--version ${defaultKubernetesVersion}] [--port 6443] [--with kube-controller-manager]
       Starts a cluster and keeps it until Ctrl-C.
@@ -27,6 +27,9 @@ Versions: ${kubernetesVersions.join(", ")}.
 Programs are taken from KUBEBUILDER_ASSETS, else from the cache
 (FAIRLEAD_CACHE, else XDG_CACHE_HOME/fairlead, else ~/.cache/fairlead), else built with Go.
 `;
+
+/** Programs that tests of what is built and installed need. */
+const TOOLS = ["helm", "promtool"] as const;
 
 class UsageError extends Error {
   override readonly name = "UsageError";
@@ -39,7 +42,8 @@ interface Command {
   readonly port: number | undefined;
   readonly controllerManager: "none" | "run";
   readonly dataPlane: "none" | "run";
-  readonly helm: "none" | "build";
+  /** To be built too. */
+  readonly tools: readonly (typeof TOOLS)[number][];
 }
 
 function parseCommand(args: readonly string[]): Command | "help" {
@@ -68,8 +72,8 @@ function parseCommand(args: readonly string[]): Command | "help" {
 function parseWith(
   names: readonly string[],
   withDataPlane: boolean,
-): Pick<Command, "controllerManager" | "dataPlane" | "helm"> {
-  const known = ["kube-controller-manager", "data-plane", "helm"];
+): Pick<Command, "controllerManager" | "dataPlane" | "tools"> {
+  const known = ["kube-controller-manager", "data-plane", ...TOOLS];
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined) {
     throw new UsageError(`--with takes ${known.join(" or ")}, not ${unknown}.`);
@@ -77,7 +81,7 @@ function parseWith(
   const dataPlane = withDataPlane || names.includes("data-plane") ? "run" : "none";
   const controllerManager =
     dataPlane === "run" || names.includes("kube-controller-manager") ? "run" : "none";
-  return { controllerManager, dataPlane, helm: names.includes("helm") ? "build" : "none" };
+  return { controllerManager, dataPlane, tools: TOOLS.filter((tool) => names.includes(tool)) };
 }
 
 function parsePort(text: string): number {
@@ -95,7 +99,7 @@ async function build(command: Command, signal: AbortSignal): Promise<void> {
   const others: readonly ProgramName[] = [
     "etcd",
     ...(command.dataPlane === "run" ? dataPlanePrograms : []),
-    ...(command.helm === "build" ? (["helm"] as const) : []),
+    ...command.tools,
   ];
   const cache = cacheDirectory();
   await buildPrograms([...targetsOf(defaultKubernetesVersion, others), ...kubernetes], {
@@ -104,10 +108,7 @@ async function build(command: Command, signal: AbortSignal): Promise<void> {
     progress: createProgress(),
     signal,
   });
-  const extra = [
-    ...(command.dataPlane === "run" ? ["data plane"] : []),
-    ...(command.helm === "build" ? ["helm"] : []),
-  ];
+  const extra = [...(command.dataPlane === "run" ? ["data plane"] : []), ...command.tools];
   console.log(`In ${cache}: ${["etcd", ...versions, ...extra].join(", ")}.`);
 }
 
