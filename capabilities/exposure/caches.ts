@@ -122,7 +122,7 @@ function openIstioCaches(context: CacheContext): IstioCaches {
       openScopedCache<DestinationRule>(context, { ...own, kind: "DestinationRule" }),
     ),
     serviceEntries: deferCache(served, () =>
-      openCache<ServiceEntry>(context, { ...own, kind: "ServiceEntry" }),
+      openScopedCache<ServiceEntry>(context, { ...own, kind: "ServiceEntry" }),
     ),
   };
   const listed = definition.synced.then(async () => {

@@ -1,4 +1,5 @@
 import type { KubernetesObject } from "../api";
+import type { NamespaceScope } from "../domain/namespace-scope";
 import type { KubernetesClient } from "./client";
 import { createEventRecorder } from "./events";
 import { silentLogger } from "./logger";
@@ -10,7 +11,7 @@ const about: KubernetesObject = {
 };
 const text = { type: "Warning", reason: "NotServed", message: "Nobody answers." } as const;
 
-function recorderAt(startMs: number) {
+function recorderAt(startMs: number, scope?: NamespaceScope) {
   let nowMs = startMs;
   const written: KubernetesObject[] = [];
   const client = {
@@ -20,7 +21,12 @@ function recorderAt(startMs: number) {
     },
   } as unknown as KubernetesClient;
   const clock = { nowMs: () => nowMs, after: () => () => undefined };
-  const recorder = createEventRecorder({ client, clock, log: silentLogger });
+  const recorder = createEventRecorder({
+    client,
+    clock,
+    log: silentLogger,
+    ...(scope === undefined ? {} : { scope }),
+  });
   return {
     recorder,
     written,
@@ -60,6 +66,17 @@ describe("an Event", () => {
     recorder.event(about, { ...text, reason: "Contested" });
     recorder.event({ ...about, metadata: { ...about.metadata, uid: "2" } }, text);
     expect(new Set(names()).size).toBe(4);
+  });
+});
+
+describe("in the restricted mode, Events", () => {
+  const scope: NamespaceScope = { gateways: ["istio-ingress"], controlPlanes: ["tenant"] };
+
+  it("are written in listed namespaces alone", () => {
+    const { recorder, written } = recorderAt(0, scope);
+    recorder.event(about, text);
+    recorder.event({ ...about, metadata: { ...about.metadata, namespace: "other" } }, text);
+    expect(written.map(({ metadata }) => metadata.namespace)).toEqual(["tenant"]);
   });
 });
 

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { KubernetesObject } from "../api";
 import { FIELD_MANAGERS } from "../domain/names";
+import { namespacesIn, type NamespaceScope } from "../domain/namespace-scope";
 import type { KubernetesClient } from "./client";
 import type { Clock } from "./clock";
 import { describeError } from "./errors";
@@ -43,6 +44,8 @@ export interface EventContext {
   readonly client: KubernetesClient;
   readonly clock: Clock;
   readonly log: Logger;
+  /** In the restricted mode: elsewhere nothing is written, and conditions alone say what is to be said. */
+  readonly scope?: NamespaceScope;
 }
 
 /** Remembers under a key, and forgets what was remembered first when it is too much. */
@@ -66,7 +69,10 @@ class CoreEventRecorder implements EventRecorder {
   constructor(private readonly context: EventContext) {}
 
   event(about: KubernetesObject, text: EventText): void {
-    const nowMs = this.context.clock.nowMs();
+    const { clock, scope } = this.context;
+    const { namespace = "" } = about.metadata;
+    if (scope !== undefined && !namespacesIn(scope).includes(namespace)) return;
+    const nowMs = clock.nowMs();
     const key = [about.metadata.uid, text.type, text.reason, text.message].join("\n");
     const seen = this.#seen.get(key);
     if (seen !== undefined && nowMs - seen.sinceMs < REPEAT_AFTER_MS) return;
