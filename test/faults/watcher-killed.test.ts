@@ -73,7 +73,7 @@ describe("the watch process, on a line that it does not survive", () => {
     const failed = await failSome(stage, async () =>
       churn(stage, { count: 100, tenants: [TENANT, "tenant-2"], random }),
     );
-    expect(failed).toBeGreaterThan(20);
+    expect(failed).toBeGreaterThan(5);
     const did = `500, 502, 503, 504, pages that are no answers, and resets: ${failed} of fairlead's requests during 100 changes`;
     return { ...(await stage.witness.verdict()), did };
   });
