@@ -319,7 +319,15 @@ describe.each(kubernetesVersionsUnderTest())("on Kubernetes %s", (version) => {
           .split("\n")[0]
           ?.trim()
           .split(/\s{2,}/);
-      expect(columns(servers)).toEqual(["NAME", "MODE", "READY", "SYNCED", "PROGRAMMED", "AGE"]);
+      expect(columns(servers)).toEqual([
+        "NAME",
+        "MODE",
+        "READY",
+        "SYNCED",
+        "PROGRAMMED",
+        "STALE",
+        "AGE",
+      ]);
       expect(columns(wide)).toEqual(
         expect.arrayContaining(["NAME", "MODE", "READY", "HOSTS", "ACCEPTED", "RESOLVED"]),
       );
