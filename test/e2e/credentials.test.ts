@@ -399,9 +399,11 @@ describe("credentials", () => {
   it("never touch a Secret of somebody else's that is in the way", async () => {
     const hapi = await synced("tokens", "TokensOnly");
     const { server = "" } = credentialsOf(hapi);
-    await stage.api.remove(refTo("HostedAPIServer", "tokens", "main"));
+    const ref = refTo("HostedAPIServer", "tokens", "main");
+    await stage.api.remove(ref);
     await eventually(async () => {
       expect(await derived("tokens")).toEqual([]);
+      expect(await stage.api.find(ref)).toBeUndefined();
     });
     const foreign = {
       apiVersion: "v1",
