@@ -6,6 +6,7 @@ import {
   Freshest,
   isConflict,
   isForbidden,
+  isNotFound,
   openScopedCache,
   refOf,
   tellChange,
@@ -321,11 +322,14 @@ class StalePods implements StalePodsController {
       generation: server.metadata.generation,
       nowMs: clock.nowMs(),
     });
-    const written = await applyStatus(
-      { client, fieldManager, object: server },
-      { pods, conditions: [stamped] },
-    );
-    if (written !== server) this.#servers.wrote(written);
+    const target = { client, fieldManager, object: server };
+    try {
+      const written = await applyStatus(target, { pods, conditions: [stamped] });
+      if (written !== server) this.#servers.wrote(written);
+    } catch (error) {
+      // One that went meanwhile has no status.
+      if (!isNotFound(error)) throw error;
+    }
   }
 }
 

@@ -115,6 +115,11 @@ describe("stale Pods", () => {
         metadata: { ...optedOut.metadata, labels: { "fairlead.dev/route": "false" } },
       },
     ]);
+    // All of them are to be older than the route.
+    await eventually(async () => {
+      const { length } = await api.list("Pod", TENANT);
+      if (length < 7) throw new Error(`there are ${length} Pods`);
+    });
     hardened = await installHardened(cluster);
     fairlead = await startFairlead(hardened);
     await api.create(hostedAPIServer(TENANT, "main", { hosts: [HOST] }));
