@@ -192,7 +192,7 @@ describeDataPlane("what HostedAPIServers are told of their InternalGateway", () 
     const before = changes;
     await api.remove(igw);
     await eventually(() => {
-      expect(reconciler.facts.of(key)).toBe("unseen");
+      expect(factsOf()).toBeUndefined();
     });
     expect(changes).toBeGreaterThan(before);
   });
