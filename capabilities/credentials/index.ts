@@ -26,7 +26,7 @@ import {
 import { findCondition, stampCondition, type DecidedCondition } from "../../lib/domain/conditions";
 import { keyOf, splitKey } from "../../lib/domain/keys";
 import { API_VERSION } from "../../lib/domain/names";
-import type { NamespaceScope } from "../../lib/domain/namespace-scope";
+import { REFUSED_RETRY_MS, type NamespaceScope } from "../../lib/domain/namespace-scope";
 import {
   decideAcceptance,
   refOfGateway,
@@ -108,8 +108,6 @@ interface Rest {
 const MAX_ROUNDS = 4;
 const FULL_PASS_MS = 600_000;
 const CACHE_LAG_MS = 1_000;
-/** A namespace that can't be read may be readable by then. */
-const REFUSED_RETRY_MS = 5_000;
 const NO_REFERENCES: ReadonlySet<string> = new Set();
 
 /** What of a gateway matters: not how many are attached, which changes with each of them. */

@@ -29,6 +29,9 @@ const settingsOf: Readonly<Record<NamespaceRole, { variable: string; value: stri
   },
 };
 
+/** When to look again at what is left alone since its namespace can't be read: it may be readable by then. */
+export const REFUSED_RETRY_MS = 5_000;
+
 /** All namespaces of which anything is read, sorted, each once. */
 export function namespacesIn({ gateways, controlPlanes }: NamespaceScope): readonly string[] {
   return [...new Set([...gateways, ...controlPlanes])].sort();

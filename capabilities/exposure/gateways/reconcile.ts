@@ -11,7 +11,11 @@ import {
 import { findCondition, stampCondition } from "../../../lib/domain/conditions";
 import { keyOf, splitKey } from "../../../lib/domain/keys";
 import { FIELD_MANAGERS } from "../../../lib/domain/names";
-import { findOutOfScope, type OutOfScope } from "../../../lib/domain/namespace-scope";
+import {
+  findOutOfScope,
+  REFUSED_RETRY_MS,
+  type OutOfScope,
+} from "../../../lib/domain/namespace-scope";
 import { executeAction } from "./execute";
 import type { GatewayFacts, GatewayFactsSource } from "./facts";
 import { GatewayObserver, type GatewayContext } from "./observe";
@@ -22,9 +26,6 @@ import { isRefusal } from "./refusals";
 const done: Outcome = { kind: "done" };
 /** A plan is made again after its writes: the route secret comes before the EnvoyFilter that holds it. */
 const MAX_ROUNDS = 3;
-/** A namespace that can't be read may be readable by then. */
-const REFUSED_RETRY_MS = 5_000;
-
 /** What is observed, and what users are told by. */
 export interface GatewayReconcilerContext extends GatewayContext {
   readonly events: EventRecorder;

@@ -8,7 +8,7 @@ import {
   WATCHER_LOGS,
   type Target,
 } from "../commands";
-import { fine, type AboutGateway, type Remedies, type Remedy } from "./remedies";
+import { bad, fine, notable, type AboutGateway, type Remedies, type Remedy } from "./remedies";
 
 type Commands = Remedy<AboutGateway>["commands"];
 
@@ -16,17 +16,6 @@ const targetOf = ({ namespace, name }: AboutGateway): Target => ({
   resource: "internalgateway",
   namespace,
   name,
-});
-
-const bad = (explanation: string, commands: Commands): Remedy<AboutGateway> => ({
-  severity: "problem",
-  explanation,
-  commands,
-});
-const passing = (explanation: string, commands: Commands): Remedy<AboutGateway> => ({
-  severity: "warning",
-  explanation,
-  commands,
 });
 
 const show: Commands = (about) => [describe(targetOf(about))];
@@ -76,11 +65,11 @@ export const gatewayRemedies: Remedies<AboutGateway> = {
     ReadRefused: bad("fairlead's rights in a namespace come by RoleBindings.", ({ namespace }) => [
       bindRole("fairlead-watch-namespace", namespace),
     ]),
-    Deleting: passing("", () => [kubectl("get", "hostedapiservers", "-A", "-o", "wide")]),
+    Deleting: notable("", () => [kubectl("get", "hostedapiservers", "-A", "-o", "wide")]),
   },
   Programmed: {
     Programmed: fine,
-    Pending: passing("Where it stays so, the watch process can't write.", () => [WATCHER_LOGS]),
+    Pending: notable("Where it stays so, the watch process can't write.", () => [WATCHER_LOGS]),
     IstioNotInstalled: bad("", () => [
       "helm upgrade --install istio-base base --repo https://istio-release.storage.googleapis.com/charts -n istio-system --create-namespace",
     ]),
@@ -95,6 +84,6 @@ export const gatewayRemedies: Remedies<AboutGateway> = {
       ({ namespace }) => [bindRole("fairlead-gateway-namespace", namespace)],
     ),
     Invalid: bad("See its condition Accepted.", show),
-    Terminating: passing("", ({ namespace }) => [kubectl("describe", "namespace", namespace)]),
+    Terminating: notable("", ({ namespace }) => [kubectl("describe", "namespace", namespace)]),
   },
 };

@@ -1,19 +1,8 @@
 import { ANNOTATION_CONTESTED } from "../../../lib/domain/names";
 import { edit, kubectl, mergePatch, unannotate, type Target } from "../commands";
-import type { AboutServer, Remedies, Remedy } from "./remedies";
+import { bad, notable, type AboutServer, type Remedies, type Remedy } from "./remedies";
 
 type Commands = Remedy<AboutServer>["commands"];
-
-const bad = (explanation: string, commands: Commands): Remedy<AboutServer> => ({
-  severity: "problem",
-  explanation,
-  commands,
-});
-const notable = (explanation: string, commands: Commands): Remedy<AboutServer> => ({
-  severity: "warning",
-  explanation,
-  commands,
-});
 
 /** The first Secret that the condition names; it names the others after it. */
 function secretOf({ condition, namespace }: AboutServer): Target | undefined {

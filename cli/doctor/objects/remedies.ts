@@ -46,3 +46,15 @@ export type Remedies<T extends About> = Readonly<
 
 /** As it should be. */
 export const fine: Remedy<About> = { severity: undefined, explanation: "", commands: () => [] };
+
+type Commands<T extends About> = Remedy<T>["commands"];
+
+/** To be mended. @param explanation What the condition's own message does not say: a sentence, or nothing. */
+export function bad<T extends About>(explanation: string, commands: Commands<T>): Remedy<T> {
+  return { severity: "problem", explanation, commands };
+}
+
+/** To be known: it passes by itself, or what serves goes on serving. */
+export function notable<T extends About>(explanation: string, commands: Commands<T>): Remedy<T> {
+  return { severity: "warning", explanation, commands };
+}

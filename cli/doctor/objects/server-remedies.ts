@@ -20,20 +20,9 @@ import {
   type Target,
 } from "../commands";
 import { kubeconfigRemedies } from "./kubeconfig-remedies";
-import { fine, type AboutServer, type Remedies, type Remedy } from "./remedies";
+import { bad, fine, notable, type AboutServer, type Remedies, type Remedy } from "./remedies";
 
 type Commands = Remedy<AboutServer>["commands"];
-
-const bad = (explanation: string, commands: Commands): Remedy<AboutServer> => ({
-  severity: "problem",
-  explanation,
-  commands,
-});
-const notable = (explanation: string, commands: Commands): Remedy<AboutServer> => ({
-  severity: "warning",
-  explanation,
-  commands,
-});
 
 const targetOf = ({ namespace, name }: AboutServer): Target => ({
   resource: "hostedapiserver",
