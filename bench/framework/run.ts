@@ -79,16 +79,26 @@ function readAnswer(path: string): Answer | undefined {
   }
 }
 
-/** What the part's own process does: measures, and writes what came of it to a file. */
+/**
+ * What the part's own process does: measures, and writes what came of it, or why nothing did, to a file.
+ * @returns whether it was measured.
+ */
 export async function measureInto(
   answerPath: string,
   { part: name, quick }: PartRequest,
 ): Promise<boolean> {
-  const write = (answer: Answer): void => {
-    writeFileSync(answerPath, JSON.stringify(answer));
-  };
+  const answer = await measure(name, quick).catch(
+    (error: unknown): Answer => ({
+      message: error instanceof Error ? error.message : String(error),
+    }),
+  );
+  writeFileSync(answerPath, JSON.stringify(answer));
+  return "result" in answer;
+}
+
+async function measure(name: string, quick: boolean): Promise<Answer> {
+  const part = await loadPart(name);
   try {
-    const part = await loadPart(name);
     const result = await part.run({
       quick,
       progress: createProgress(),
@@ -96,11 +106,10 @@ export async function measureInto(
         console.log(`  ${line}`);
       },
     });
-    write({ title: part.title, result });
-    return true;
+    return { title: part.title, result };
   } catch (error) {
+    // Where it failed, for whoever mends it; the message alone is told at the end.
     console.error(error);
-    write({ message: error instanceof Error ? error.message : String(error) });
-    return false;
+    throw error;
   }
 }
