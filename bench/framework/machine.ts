@@ -52,7 +52,7 @@ export function thisMachine(): Machine {
 }
 
 async function outputOf(command: string, args: readonly string[]): Promise<string | undefined> {
-  const { exitCode, stdout } = await execa(command, args, { reject: false });
+  const { exitCode, stdout } = await execa(command, args, { cwd: __dirname, reject: false });
   return exitCode === 0 ? stdout.trim() : undefined;
 }
 
@@ -79,7 +79,7 @@ export async function currentVersions(): Promise<Versions> {
 export async function currentCommit(written: readonly string[]): Promise<string> {
   const commit = await outputOf("git", ["rev-parse", "--short=12", "HEAD"]);
   if (commit === undefined) return "unknown";
-  const others = written.map((path) => `:(exclude)${path}`);
-  const changes = await outputOf("git", ["status", "--porcelain", "--", ".", ...others]);
+  const others = written.map((path) => `:(exclude,top)${path}`);
+  const changes = await outputOf("git", ["status", "--porcelain", "--", ":/", ...others]);
   return changes === "" ? commit : `${commit}-dirty`;
 }
