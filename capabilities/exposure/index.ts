@@ -85,6 +85,9 @@ class Exposure implements ExposureController {
       noteAddress: (gateway, address, answered) => {
         this.#gatewayReconciler.noteAddress(gateway, address, answered);
       },
+      wake: (key) => {
+        this.servers.add(key);
+      },
     });
     this.servers = createQueue({
       name: "exposure-servers",
