@@ -109,6 +109,14 @@ function webhookConfiguration(url: string, caPem: string): object {
   };
 }
 
+/** Lets the API server of a cluster call the webhook of a fairlead that runs. */
+export async function registerWebhook(
+  cluster: Cluster,
+  { webhookUrl, caPem }: Pick<Fairlead, "webhookUrl" | "caPem">,
+): Promise<void> {
+  await apply(cluster, [webhookConfiguration(webhookUrl, caPem)]);
+}
+
 /** Where a process runs, and its port, at which it is found on 127.0.0.1 wherever it runs. */
 async function placeOf(
   mode: "admission" | "watch",
@@ -183,7 +191,7 @@ export async function startFairlead(
         .map((process) => process.start()),
     );
     if (wanted.includes("admission")) {
-      await apply(cluster, [webhookConfiguration(webhookUrl, ca.certificatePem)]);
+      await registerWebhook(cluster, { webhookUrl, caPem: ca.certificatePem });
     }
   } catch (error) {
     // A child that goes on would keep the caller's process from its end.
