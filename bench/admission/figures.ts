@@ -1,0 +1,221 @@
+import type { Chart, Figure, Goal } from "../framework/part";
+import {
+  estimate,
+  estimateRatio,
+  estimateRounds,
+  quantile,
+  type Estimate,
+} from "../framework/statistics";
+import type { Flight, Latencies, SceneName, ServerName } from "./measure";
+import type { Variant } from "./stage";
+
+/** What the variants gave in one round. */
+export type Round = Readonly<Record<Variant, Latencies>>;
+
+/** Requests per second of the webhooks' own servers in one round. */
+export type DirectRound = Readonly<Record<ServerName, number>>;
+
+const QUANTILES = { p50: 0.5, p99: 0.99 } as const;
+type QuantileName = keyof typeof QUANTILES;
+
+const FLIGHT_NAMES: Readonly<Record<Flight, string>> = {
+  serial: "one at a time",
+  parallel: "16 in flight",
+};
+/** What a variant is called where it is read. */
+export const VARIANT_NAMES = {
+  none: "no webhook",
+  control: "no webhook, again",
+  fairlead: "fairlead",
+  peer: "Go peer",
+} as const satisfies Record<Variant, string>;
+
+/** What is added to the time that a Pod takes without a webhook, by who adds it. */
+const ADDING = ["fairlead", "peer"] as const;
+
+const WEBHOOK_GOAL: Goal = { atMost: 1.2 };
+/** Two percent of noise either way are seen between equals; what is within five is not told from no webhook at all. */
+const SAME_GOAL: Goal = { atMost: 1.05 };
+
+/** One figure's place: what is created how, and which quantile is meant. */
+interface Place {
+  readonly scene: SceneName;
+  readonly flight: Flight;
+  readonly share: QuantileName;
+}
+
+function placesOf(pod: "routed" | "other"): readonly Place[] {
+  return (["serial", "parallel"] as const).flatMap((flight) =>
+    (["p50", "p99"] as const).map((share) => ({
+      scene: `${pod} ${flight}` as const,
+      flight,
+      share,
+    })),
+  );
+}
+
+/** A quantile over all rounds: a round alone has too few samples for p99. */
+function over(rounds: readonly Round[], variant: Variant, { scene, share }: Place): number {
+  return quantile(
+    rounds.flatMap((round) => round[variant][scene]),
+    QUANTILES[share],
+  );
+}
+
+function added(rounds: readonly Round[], variant: Variant, place: Place): number {
+  return over(rounds, variant, place) - over(rounds, "none", place);
+}
+
+/** Single rounds say nothing where a difference may be zero; the interval is what tells. */
+function withoutSamples({ value, interval }: Estimate): Pick<Figure, "value" | "interval"> {
+  return interval === undefined ? { value } : { value, interval };
+}
+
+function estimateOver(rounds: readonly Round[], statistic: (some: Round[]) => number) {
+  return withoutSamples(estimateRounds(rounds, statistic, { resamples: 1_000 }));
+}
+
+function nameOf(pod: string, { flight, share }: Place, what: string): string {
+  return `${pod}, ${FLIGHT_NAMES[flight]}, ${share}: ${what}`;
+}
+
+function routedFigures(rounds: readonly Round[]): readonly Figure[] {
+  return placesOf("routed").flatMap((place) => {
+    const name = (what: string): string => nameOf("routed Pod", place, what);
+    return [
+      {
+        name: name("no webhook"),
+        unit: "ms",
+        ...estimateOver(rounds, (some) => over(some, "none", place)),
+      },
+      ...ADDING.map((variant) => ({
+        name: name(`added by ${VARIANT_NAMES[variant]}`),
+        unit: "ms",
+        ...estimateOver(rounds, (some) => added(some, variant, place)),
+      })),
+      {
+        name: name("added by fairlead / added by Go peer"),
+        unit: "ratio",
+        goal: WEBHOOK_GOAL,
+        ...estimateOver(
+          rounds,
+          (some) => added(some, "fairlead", place) / added(some, "peer", place),
+        ),
+      },
+    ];
+  });
+}
+
+function otherFigures(rounds: readonly Round[]): readonly Figure[] {
+  return placesOf("other").flatMap((place) => {
+    const name = (what: string): string => nameOf("other Pod", place, what);
+    const ratio = (variant: Variant): Pick<Figure, "value" | "interval"> =>
+      estimateOver(rounds, (some) => over(some, variant, place) / over(some, "none", place));
+    const difference = estimateOver(rounds, (some) => added(some, "fairlead", place));
+    const [low, high] = difference.interval ?? [Number.NaN, Number.NaN];
+    return [
+      {
+        name: name("fairlead / no webhook"),
+        unit: "ratio",
+        ...(place.share === "p50" ? { goal: SAME_GOAL } : {}),
+        ...ratio("fairlead"),
+        note: `the interval of the difference ${low <= 0 && high >= 0 ? "holds" : "does not hold"} 0`,
+      },
+      {
+        name: name("no webhook, again / no webhook"),
+        unit: "ratio",
+        ...ratio("control"),
+        note: "what the same thing differs by, measured twice",
+      },
+      { name: name("added by fairlead"), unit: "ms", ...difference },
+      {
+        name: name("added by Go peer"),
+        unit: "ms",
+        ...estimateOver(rounds, (some) => added(some, "peer", place)),
+        note: "it is called for every Pod of a control plane's namespace",
+      },
+    ];
+  });
+}
+
+function directFigures(rounds: readonly DirectRound[]): readonly Figure[] {
+  const of = (server: ServerName): readonly number[] => rounds.map((round) => round[server]);
+  return [
+    ...ADDING.map((server) => ({
+      name: `webhook's server alone, 16 in flight: ${VARIANT_NAMES[server]}`,
+      unit: "requests/s",
+      ...estimate(of(server)),
+    })),
+    {
+      name: "webhook's server alone, 16 in flight: fairlead / Go peer",
+      unit: "ratio",
+      ...estimateRatio(of("fairlead"), of("peer")),
+    },
+  ];
+}
+
+/** All figures. */
+export function figuresOf(
+  rounds: readonly Round[],
+  directRounds: readonly DirectRound[],
+): readonly Figure[] {
+  return [...routedFigures(rounds), ...otherFigures(rounds), ...directFigures(directRounds)];
+}
+
+function point(x: string, { value, interval }: Figure) {
+  const [low, high] = interval ?? [value, value];
+  return { x, y: value, low, high };
+}
+
+function latencyChart(figures: readonly Figure[], flight: Flight): Chart {
+  const find = (name: string): Figure[] => figures.filter((figure) => figure.name === name);
+  return {
+    name: `added-${flight}`,
+    title: `Added to the creation of a routed Pod, ${FLIGHT_NAMES[flight]}`,
+    kind: "bars",
+    xLabel: "who routes it",
+    yLabel: "added latency (ms)",
+    series: (["p50", "p99"] as const).map((share) => ({
+      name: share,
+      points: ADDING.flatMap((variant) => {
+        const scene: SceneName = `routed ${flight}`;
+        const name = nameOf(
+          "routed Pod",
+          { scene, flight, share },
+          `added by ${VARIANT_NAMES[variant]}`,
+        );
+        return find(name).map((figure) => point(VARIANT_NAMES[variant], figure));
+      }),
+    })),
+  };
+}
+
+/** Where the time of fairlead's admission process goes, as shares. */
+export type Shares = readonly (readonly [place: string, share: number])[];
+
+/** The charts of the figures, and of where the time goes. */
+export function chartsOf(figures: readonly Figure[], shares: Shares): readonly Chart[] {
+  return [
+    latencyChart(figures, "serial"),
+    latencyChart(figures, "parallel"),
+    {
+      name: "time",
+      title: "Where fairlead's admission process spends its time on routed Pods",
+      kind: "bars",
+      xLabel: "part",
+      yLabel: "share of the time it is not idle (%)",
+      series: [
+        { name: "share", points: shares.map(([place, share]) => ({ x: place, y: 100 * share })) },
+      ],
+    },
+  ];
+}
+
+/** The shares as figures. */
+export function shareFigures(shares: Shares): readonly Figure[] {
+  return shares.map(([place, share]) => ({
+    name: `fairlead's time on a routed Pod: ${place}`,
+    unit: "%",
+    value: 100 * share,
+  }));
+}
