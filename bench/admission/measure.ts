@@ -1,5 +1,4 @@
 import { quantile } from "../framework/statistics";
-import type { LoadOrder } from "./load-client";
 import { podOf, type PodKind } from "./pods";
 import { reviewOf } from "./review";
 import { NAMESPACE, type AdmissionStage, type Variant } from "./stage";
@@ -10,16 +9,28 @@ export const FLIGHTS = { serial: 1, parallel: 16 } as const;
 /** One of `FLIGHTS`. */
 export type Flight = keyof typeof FLIGHTS;
 
-/** What a variant is measured by: Pods of a kind, created one after another or several at a time. */
-export const SCENES = [
-  { pod: "routed", flight: "serial" },
-  { pod: "routed", flight: "parallel" },
-  { pod: "other", flight: "serial" },
-  { pod: "other", flight: "parallel" },
-] as const satisfies readonly { readonly pod: PodKind; readonly flight: Flight }[];
+/** What a variant is measured by. */
+export interface Scene {
+  readonly pod: PodKind;
+  readonly flight: Flight;
+  /** Whether Pods are created in earnest, and stay; else it is a server-side dry run. */
+  readonly isKept: boolean;
+}
+
+/**
+ * All scenes. In a dry run the API server does all that it does for a creation (decoding, admission by all plugins,
+ * validation, encoding), and reads etcd instead of writing to it, whose writes would be the largest noise.
+ */
+export const SCENES = {
+  "routed serial": { pod: "routed", flight: "serial", isKept: false },
+  "routed parallel": { pod: "routed", flight: "parallel", isKept: false },
+  "other serial": { pod: "other", flight: "serial", isKept: false },
+  "other parallel": { pod: "other", flight: "parallel", isKept: false },
+  "kept serial": { pod: "routed", flight: "serial", isKept: true },
+} as const satisfies Readonly<Record<string, Scene>>;
 
 /** The name of a scene. */
-export type SceneName = `${PodKind} ${Flight}`;
+export type SceneName = keyof typeof SCENES;
 
 /** How long each creation of a Pod took, in milliseconds, by scene. */
 export type Latencies = Readonly<Record<SceneName, readonly number[]>>;
@@ -29,22 +40,21 @@ export interface Amounts {
   readonly rounds: number;
   readonly requests: Readonly<Record<Flight, number>>;
   readonly warmUp: Readonly<Record<Flight, number>>;
+  /** Pods that are created in earnest; there are so many more of them with each round. */
+  readonly keptRequests: number;
   /** Requests to a webhook's own server, for its throughput. */
   readonly directRequests: number;
 }
 
-/** The creation of a Pod through the API server: a server-side dry run, so nothing is kept. */
-function creation(stage: AdmissionStage, pod: PodKind, isRouted: boolean): LoadOrder {
+/** The creation of a scene's Pod through the API server. */
+function creation(stage: AdmissionStage, { pod, isKept }: Scene, isRouted: boolean) {
   const { apiServer, keys } = stage.cluster;
   return {
-    url: `${apiServer.url}/api/v1/namespaces/${NAMESPACE}/pods?dryRun=All`,
+    url: `${apiServer.url}/api/v1/namespaces/${NAMESPACE}/pods${isKept ? "" : "?dryRun=All"}`,
     ca: apiServer.caPem,
     certificate: keys.admin.certificatePem,
     key: keys.admin.privateKeyPem,
     body: JSON.stringify(podOf(pod, NAMESPACE)),
-    workers: 1,
-    warmUp: 0,
-    requests: 0,
     status: 201,
     ...(isRouted ? { contains: '"hostAliases"' } : { lacks: '"hostAliases"' }),
   };
@@ -54,19 +64,20 @@ function creation(stage: AdmissionStage, pod: PodKind, isRouted: boolean): LoadO
 export async function measureVariant(
   stage: AdmissionStage,
   variant: Variant,
-  { requests, warmUp }: Amounts,
+  { requests, warmUp, keptRequests }: Amounts,
 ): Promise<Latencies> {
   return stage.during(variant, async () => {
     const given: Partial<Record<SceneName, readonly number[]>> = {};
-    for (const { pod, flight } of SCENES) {
-      const isRouted = pod === "routed" && variant !== "none" && variant !== "control";
+    for (const name of Object.keys(SCENES) as SceneName[]) {
+      const scene = SCENES[name];
+      const isRouted = scene.pod === "routed" && variant !== "none" && variant !== "control";
       const { latenciesMs } = await stage.load.send({
-        ...creation(stage, pod, isRouted),
-        workers: FLIGHTS[flight],
-        warmUp: warmUp[flight],
-        requests: requests[flight],
+        ...creation(stage, scene, isRouted),
+        workers: FLIGHTS[scene.flight],
+        warmUp: scene.isKept ? 0 : warmUp[scene.flight],
+        requests: scene.isKept ? keptRequests : requests[scene.flight],
       });
-      given[`${pod} ${flight}`] = latenciesMs;
+      given[name] = latenciesMs;
     }
     return given as Latencies;
   });

@@ -19,12 +19,14 @@ const QUICK: Amounts = {
   rounds: 7,
   requests: { serial: 100, parallel: 320 },
   warmUp: { serial: 20, parallel: 64 },
+  keptRequests: 30,
   directRequests: 4_000,
 };
 const WHOLE: Amounts = {
   rounds: 25,
   requests: { serial: 250, parallel: 800 },
   warmUp: { serial: 30, parallel: 96 },
+  keptRequests: 60,
   directRequests: 10_000,
 };
 
