@@ -12,6 +12,7 @@ const round = (none: number): Round => ({
   control: always(none),
   fairlead: always(none + 3),
   peer: always(none + 2),
+  policies: always(none + 1),
 });
 
 const rounds = [round(1), round(1), round(1)];
@@ -36,7 +37,9 @@ describe("the figures of admission", () => {
   it("say whether an uninvolved Pod can be told from one without a webhook", () => {
     expect(find("other Pod, one at a time, p50: fairlead / no webhook")).toMatchObject({
       value: 4,
-      note: "the interval of the difference does not hold 0",
+    });
+    expect(find("other Pod, one at a time, p50: added by fairlead")).toMatchObject({
+      note: "told from no webhook",
     });
     expect(find("other Pod, one at a time, p50: no webhook, again / no webhook")).toMatchObject({
       value: 1,
@@ -59,6 +62,7 @@ describe("the figures of admission", () => {
         [
           { x: "fairlead", y: 3, low: 3, high: 3 },
           { x: "Go peer", y: 2, low: 2, high: 2 },
+          { x: "fairlead's policies", y: 1, low: 1, high: 1 },
         ],
       ],
       [
@@ -66,10 +70,11 @@ describe("the figures of admission", () => {
         [
           { x: "fairlead", y: 3, low: 3, high: 3 },
           { x: "Go peer", y: 2, low: 2, high: 2 },
+          { x: "fairlead's policies", y: 1, low: 1, high: 1 },
         ],
       ],
     ]);
-    expect(parallel?.series.flatMap(({ points }) => points)).toHaveLength(4);
+    expect(parallel?.series.flatMap(({ points }) => points)).toHaveLength(6);
     expect(time?.series[0]?.points).toEqual([{ x: "idle", y: 50 }]);
   });
 });

@@ -1,16 +1,17 @@
 import { startCluster, type EmbeddedCluster } from "../../test/cluster";
 import { until } from "../../test/cluster/until";
-import { Api, type AnyObject } from "../../test/harness/api";
+import { Api, refOf, type AnyObject } from "../../test/harness/api";
 import { startFairlead, type Fairlead } from "../../test/harness/fairlead";
 import { namespace, routeConfigMap, service } from "../../test/harness/objects";
 import type { PartContext } from "../framework/part";
 import { startLoadClient, type LoadClient } from "./load-client";
 import { SHOOT_LABELS, startPeer, type Peer, type WebhookServer } from "./peer";
 import { podOf } from "./pods";
+import { parametersOf, policies } from "./policies";
 import { findBenchProgram } from "./programs";
 
-/** Who changes a Pod on its way. `control` is `none` once more: what differs between the two is noise. */
-export const VARIANTS = ["none", "control", "fairlead", "peer"] as const;
+/** Who changes a Pod on its way; the policies are fairlead's. `control` is `none` once more: what differs between the two is noise. */
+export const VARIANTS = ["none", "control", "fairlead", "peer", "policies"] as const;
 
 /** One of `VARIANTS`. */
 export type Variant = (typeof VARIANTS)[number];
@@ -20,6 +21,8 @@ const KUBERNETES_VERSION = "1.36.3";
 const GATEWAY_NAMESPACE = "istio-ingress";
 /** A control plane's. */
 export const NAMESPACE = "shoot--bench--one";
+
+const HOST = "api.one.bench.example.com";
 
 /** A cluster in which one variant at a time is at work. */
 export interface AdmissionStage {
@@ -48,7 +51,7 @@ const ground: readonly AnyObject[] = [
   service(GATEWAY_NAMESPACE, "istio-ingressgateway-internal"),
   namespace(NAMESPACE, { labels: SHOOT_LABELS }),
   routeConfigMap(NAMESPACE, {
-    hosts: "api.one.bench.example.com,api.one.bench.internal.example.com",
+    hosts: `${HOST},api.one.bench.internal.example.com`,
     "istio-namespace": GATEWAY_NAMESPACE,
   }),
 ];
@@ -69,34 +72,49 @@ async function takeConfiguration(api: Api, server: WebhookServer): Promise<AnyOb
   };
 }
 
-/** What each variant needs in the cluster while it is at work. */
-type Installations = Readonly<Record<Variant, readonly AnyObject[]>>;
+/** What a variant needs in the cluster while it is at work. */
+interface Installation {
+  /** Removed in the reverse order. */
+  readonly objects: readonly AnyObject[];
+  /** Whether it warns of a Pod that has a host of the route aliased elsewhere, as fairlead does. */
+  readonly warns: boolean;
+}
 
-/** Waits until the API server does, or does no more, what is expected with a routed Pod. */
-async function untilRouted(api: Api, expected: boolean): Promise<void> {
+/** A Pod that fairlead warns of. */
+function aliasedPod(): AnyObject {
+  const pod = podOf("routed", NAMESPACE);
+  const hostAliases = [{ ip: "192.0.2.1", hostnames: [HOST] }];
+  return { ...pod, spec: { ...pod.spec, hostAliases } };
+}
+
+/** Waits until the API server does with Pods what it is to do. It hears of each object after it was written. */
+async function untilInForce(
+  api: Api,
+  expected: { readonly routes: boolean; readonly warns: boolean },
+): Promise<void> {
   await until(
     async () => {
       const { body } = await api.tryToCreate(podOf("routed", NAMESPACE));
-      return (body.spec?.hostAliases !== undefined) === expected;
+      if ((body.spec?.hostAliases !== undefined) !== expected.routes) return false;
+      const { warnings } = await api.tryToCreate(aliasedPod());
+      return warnings.length > 0 === expected.warns;
     },
-    { what: expected ? "Pods to be routed" : "Pods not to be routed any more", pollMs: 20 },
+    { what: `Pods to be routed (${String(expected.routes)})`, pollMs: 20 },
   );
 }
 
 async function during<T>(
   api: Api,
-  objects: readonly AnyObject[],
+  { objects, warns }: Installation,
   work: () => Promise<T>,
 ): Promise<T> {
   await api.createAll(objects);
   try {
-    await untilRouted(api, objects.length > 0);
+    await untilInForce(api, { routes: objects.length > 0, warns });
     return await work();
   } finally {
-    for (const { kind, metadata } of objects) {
-      await api.remove({ kind: kind as "MutatingWebhookConfiguration", name: metadata.name ?? "" });
-    }
-    await untilRouted(api, false);
+    for (const object of [...objects].reverse()) await api.remove(refOf(object));
+    await untilInForce(api, { routes: false, warns: false });
   }
 }
 
@@ -110,8 +128,15 @@ async function serve(cluster: EmbeddedCluster, { progress }: PartContext) {
   }
 }
 
-function installations(fairlead: AnyObject, peer: Peer): Installations {
-  return { none: [], control: [], fairlead: [fairlead], peer: [peer.configuration(urlOf(peer))] };
+function installations(fairlead: AnyObject, peer: Peer): Readonly<Record<Variant, Installation>> {
+  const nothing = { objects: [], warns: false };
+  return {
+    none: nothing,
+    control: nothing,
+    fairlead: { objects: [fairlead], warns: true },
+    peer: { objects: [peer.configuration(urlOf(peer))], warns: false },
+    policies: { objects: policies, warns: true },
+  };
 }
 
 /** Sets the stage; nothing is left running where that fails. */
@@ -131,14 +156,15 @@ export async function setAdmissionStage(context: PartContext): Promise<Admission
     const { port } = fairlead.admission;
     const { caPem } = fairlead;
     const own = { port, caPem, path: new URL(fairlead.webhookUrl).pathname };
-    const objects = installations(await takeConfiguration(api, own), peer);
+    await api.createAll(await parametersOf(api, NAMESPACE));
+    const variants = installations(await takeConfiguration(api, own), peer);
     return {
       cluster,
       api,
       load,
       fairlead,
       servers: { fairlead: own, peer },
-      during: async (variant, work) => during(api, objects[variant], work),
+      during: async (variant, work) => during(api, variants[variant], work),
       async stop() {
         api.close();
         await load.stop();
