@@ -13,6 +13,8 @@ export interface FairleadOptions {
   readonly host?: string;
   /** Environment of both processes, for settings. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Of node, for both processes: a profiler, say. */
+  readonly nodeArgs?: readonly string[];
   /** Which process to start; both by default. */
   readonly processes?: readonly ("admission" | "watch")[];
   /** Of the folder of its files and logs; another one for a second fairlead in the same cluster. */
@@ -174,6 +176,7 @@ export async function startFairlead(
       caPem: ca.certificatePem,
       logPath: join(directory, `${mode}.log`),
       watchdog,
+      nodeArgs: options.nodeArgs,
       ...(options.env === undefined ? {} : { env: options.env }),
     });
   };
