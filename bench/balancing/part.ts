@@ -148,11 +148,7 @@ async function measureAll(stage: Stage, plan: Plan, inStep: InStep): Promise<Par
   spreads.push(...(await inStep("how requests spread 30 s after a restart", restarts)));
   const goaway = async () => measureGoaway(stage, plan);
   spreads.push(...(await inStep("how requests spread with --goaway-chance", goaway)));
-  return merge([
-    spreadResult(spreads),
-    speedResult(speeds),
-    consumptionResult({ L4: L4 ?? [], L7: L7 ?? [] }),
-  ]);
+  return merge([spreadResult(spreads), speedResult(speeds), consumptionResult({ L4, L7 })]);
 }
 
 function merge(results: readonly PartResult[]): PartResult {

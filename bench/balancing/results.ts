@@ -28,13 +28,12 @@ export function spreadResult(all: readonly SpreadRuns[]): PartResult {
   return {
     figures: all.map(skewFigure),
     charts: [
-      skewChart("skew", "How evenly requests spread", all, "steady"),
-      skewChart(
-        "skew-after-restart",
-        "How evenly requests spread 30 s after one API server was restarted",
-        all,
-        "30 s after a restart",
-      ),
+      skewChart(all, { name: "skew", title: "How evenly requests spread", when: "steady" }),
+      skewChart(all, {
+        name: "skew-after-restart",
+        title: "How evenly requests spread 30 s after one API server was restarted",
+        when: "30 s after a restart",
+      }),
     ].filter(({ series }) => series.length > 0),
   };
 }
@@ -57,10 +56,8 @@ function skewFigure(one: SpreadRuns): Figure {
 }
 
 function skewChart(
-  name: string,
-  title: string,
   all: readonly SpreadRuns[],
-  when: SpreadRuns["when"],
+  { name, title, when }: Pick<Chart, "name" | "title"> & Pick<SpreadRuns, "when">,
 ): Chart {
   const shown = all.filter((one) => one.when === when);
   const names = [...new Set(shown.map(({ series }) => series))];
@@ -185,8 +182,18 @@ export function consumptionResult(by: ConsumptionByMode): PartResult {
       exact(`memory of the largest API server, L7, ${what}`, "MiB", Math.max(...L7.mebibytes)),
     ],
     charts: [
-      timeline("cpu", "CPU of each API server", by, ({ cores }) => cores),
-      timeline("memory", "Memory of each API server", by, mebibytesOf),
+      timeline(by, {
+        name: "cpu",
+        title: "CPU of each API server",
+        yLabel: "busy cores",
+        read: ({ cores }) => cores,
+      }),
+      timeline(by, {
+        name: "memory",
+        title: "Memory of each API server",
+        yLabel: "MiB resident",
+        read: mebibytesOf,
+      }),
     ],
   };
 }
@@ -208,11 +215,12 @@ function totalsOf(samples: readonly Consumption[]): { cores: PerServer; mebibyte
 }
 
 function timeline(
-  name: "cpu" | "memory",
-  title: string,
   { L4, L7 }: ConsumptionByMode,
-  read: (sample: Consumption) => PerServer,
+  picture: Pick<Chart, "name" | "title" | "yLabel"> & {
+    readonly read: (sample: Consumption) => PerServer;
+  },
 ): Chart {
+  const { name, title, yLabel, read } = picture;
   const switchSeconds = L4.at(-1)?.seconds ?? 0;
   const all = [
     ...L4,
@@ -224,7 +232,7 @@ function timeline(
     title: `${title} under one hot controller: L4 for ${switchSeconds.toFixed(0)} s, then L7`,
     kind: "lines",
     xLabel: "s",
-    yLabel: name === "cpu" ? "busy cores" : "MiB resident",
+    yLabel,
     series: servers.map((index) => ({
       name: `kube-apiserver-${index}`,
       points: all.map((sample) => ({ x: sample.seconds, y: read(sample)[index] ?? 0 })),

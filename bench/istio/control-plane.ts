@@ -24,9 +24,9 @@ export interface Way {
   /** What there is once, whatever the number of control planes. */
   readonly shared: readonly object[];
   /** What a control plane has, whether a gateway serves it or not: its Namespace, and Services with their endpoints. */
-  backendOf(plane: ControlPlane): readonly object[];
+  readonly backendOf: (plane: ControlPlane) => readonly object[];
   /** What makes the gateway serve it. */
-  exposureOf(plane: ControlPlane): readonly object[];
+  readonly exposureOf: (plane: ControlPlane) => readonly object[];
 }
 
 export const GATEWAY_NAMESPACE = "istio-ingress";
@@ -47,6 +47,7 @@ export function gatewayService(name: string): object {
   };
 }
 
+/** The Namespace of a control plane. */
 export function namespaceOf({ namespace }: ControlPlane): object {
   return { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } };
 }

@@ -19,6 +19,7 @@ export interface Arrival extends Counters {
 
 const DOMAIN = "example.com";
 
+/** Makes the CA and what all share. */
 export async function createFleet(): Promise<Fleet> {
   const ca = await createCA({ commonName: "bench" });
   const host = (name: string): string => `${name}.${DOMAIN}`;
@@ -82,22 +83,24 @@ export async function grow(
   await side.untilQuiet();
 }
 
-/** Adds one control plane, looks what that takes, and takes it away again. */
-export async function arrive(side: Side, fleet: Fleet, name: string): Promise<Arrival> {
-  const plane = await fleet.newcomer(name);
-  await side.create(side.way.backendOf(plane), 1);
+/** Starts what newcomers' API servers are, which comes before a gateway serves them. */
+export async function prepare(side: Side, newcomers: readonly ControlPlane[]): Promise<void> {
+  for (const plane of newcomers) await side.create(side.way.backendOf(plane), 1);
   await side.untilQuiet();
+}
+
+/** Makes the gateway serve one control plane more, looks what that takes, and takes it away again. */
+export async function arrive(side: Side, plane: ControlPlane, caPem: string): Promise<Arrival> {
   const objects = side.way.exposureOf(plane);
   const before = await side.counters();
   const startMs = performance.now();
   const [servedMs] = await Promise.all([
-    untilServed(side, { host: plane.host, caPem: fleet.caPem, startMs }),
+    untilServed(side, { host: plane.host, caPem, startMs }),
     side.create(objects, 1),
   ]);
   await side.untilQuiet();
   const after = await side.counters();
   await side.remove(objects);
-  await side.remove(side.way.backendOf(plane));
   await side.untilQuiet();
   return { servedMs, ...differenceOf(before, after) };
 }

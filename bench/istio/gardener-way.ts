@@ -178,15 +178,16 @@ function filterOf(plane: ControlPlane): object {
   ]);
 }
 
-const istioObject = (kind: string, plane: ControlPlane, name: string, spec: object): object => ({
-  apiVersion: "networking.istio.io/v1beta1",
-  kind,
-  metadata: { name, namespace: plane.namespace, labels: { app: "kubernetes", role: "apiserver" } },
-  spec,
+const metadataOf = ({ namespace }: ControlPlane, name: string): object => ({
+  name,
+  namespace,
+  labels: { app: "kubernetes", role: "apiserver" },
 });
 
+const apiVersion = "networking.istio.io/v1beta1";
+
 function ruleOf(plane: ControlPlane, service: string, mode: "SIMPLE" | "MUTUAL"): object {
-  return istioObject("DestinationRule", plane, service, {
+  const spec = {
     exportTo,
     host: hostOf(plane, service),
     trafficPolicy: {
@@ -200,7 +201,8 @@ function ruleOf(plane: ControlPlane, service: string, mode: "SIMPLE" | "MUTUAL")
       loadBalancer: { simple: "LEAST_REQUEST" },
       tls: { mode, credentialName: upstreamSecretOf(plane), sni: SNI_HOST },
     },
-  });
+  };
+  return { apiVersion, kind: "DestinationRule", metadata: metadataOf(plane, service), spec };
 }
 
 const serverSecretOf = ({ namespace }: ControlPlane): string => `${namespace}-kube-apiserver-tls`;
@@ -227,6 +229,7 @@ function objectsOf(plane: ControlPlane): readonly object[] {
       minProtocolVersion: "TLSV1_2",
     },
   };
+  const metadata = metadataOf(plane, SERVICES.plain);
   return [
     secretOf(serverSecretOf(plane), keys.server, keys.clientCA),
     secretOf(upstreamSecretOf(plane), keys.proxyClient, keys.serverCA),
@@ -234,13 +237,23 @@ function objectsOf(plane: ControlPlane): readonly object[] {
     ruleOf(plane, SERVICES.plain, "SIMPLE"),
     ruleOf(plane, SERVICES.mutual, "MUTUAL"),
     ruleOf(plane, SERVICES.upgrade, "SIMPLE"),
-    istioObject("Gateway", plane, SERVICES.plain, { selector: GATEWAY_LABELS, servers: [server] }),
-    istioObject("VirtualService", plane, SERVICES.plain, {
-      exportTo,
-      hosts: [host],
-      gateways: [SERVICES.plain],
-      http: [upgrade, routeTo(plane, SERVICES.plain)],
-    }),
+    {
+      apiVersion,
+      kind: "Gateway",
+      metadata,
+      spec: { selector: GATEWAY_LABELS, servers: [server] },
+    },
+    {
+      apiVersion,
+      kind: "VirtualService",
+      metadata,
+      spec: {
+        exportTo,
+        hosts: [host],
+        gateways: [SERVICES.plain],
+        http: [upgrade, routeTo(plane, SERVICES.plain)],
+      },
+    },
   ];
 }
 

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Part, PartContext } from "../framework/part";
 import { interleave } from "../framework/statistics";
 import { fairleadWay } from "./fairlead-way";
-import { arrive, createFleet, grow, type Fleet } from "./fleet";
+import { arrive, createFleet, grow, prepare, type Fleet } from "./fleet";
 import { gardenerWay } from "./gardener-way";
 import { istioResult, SIDES, type SideName, type SizeResult } from "./results";
 import { startSide, type Side } from "./side";
@@ -35,9 +35,20 @@ async function measureSize(
   fleet: Fleet,
   size: { readonly from: number; readonly to: number; readonly rounds: number },
 ): Promise<SizeResult> {
-  for (const name of SIDES) await grow(sides[name], fleet, size);
-  const arriveAt = (name: SideName) => async (round: number) =>
-    arrive(sides[name], fleet, `newcomer-${size.to}-${round}`);
+  const newcomers = await Promise.all(
+    Array.from({ length: size.rounds }, async (_, round) =>
+      fleet.newcomer(`newcomer-${size.to}-${round}`),
+    ),
+  );
+  for (const name of SIDES) {
+    await grow(sides[name], fleet, size);
+    await prepare(sides[name], newcomers);
+  }
+  const arriveAt = (name: SideName) => async (round: number) => {
+    const newcomer = newcomers[round];
+    if (newcomer === undefined) throw new Error(`there is no newcomer ${round}`);
+    return arrive(sides[name], newcomer, fleet.caPem);
+  };
   const rounds = await interleave({
     rounds: size.rounds,
     variants: { fairlead: arriveAt("fairlead"), "Gardener's way": arriveAt("Gardener's way") },
