@@ -81,9 +81,15 @@ const timer = new AdmissionTimer(
     metrics.admissionAnswered(tookMs);
   },
 );
+/** Of the version's reads, while nothing hints at another one. */
+const REST_INTERVALS = 10;
 const servicesSettings: ServicesSettings = {
   ...defaultServicesSettings,
-  version: { settleMs: settings.versionSettleMs, intervalMs: settings.versionIntervalMs },
+  version: {
+    settleMs: settings.versionSettleMs,
+    intervalMs: settings.versionIntervalMs,
+    restMs: REST_INTERVALS * settings.versionIntervalMs,
+  },
   resyncMs: settings.resyncMs,
 };
 
@@ -142,6 +148,7 @@ function openServicesInputs(
     clock,
     log,
     settings: servicesSettings.version,
+    isUneasySince: (sinceMs) => watches.isUneasySince(sinceMs),
   });
   versions.start();
   // An API server that has just come or gone may be of another version.
