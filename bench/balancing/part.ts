@@ -166,7 +166,7 @@ function lineOf({ name, value, unit, interval }: Figure): string {
 /** How requests spread over API servers behind the gateway, and what the gateway costs. */
 export const part: Part = {
   name: "balancing",
-  title: "Data plane: how requests spread, and what the gateway costs",
+  title: "Data plane",
   async run(context) {
     const plan = context.quick ? QUICK : FULL;
     const stage = await setStage({

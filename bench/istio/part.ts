@@ -78,7 +78,7 @@ async function measureAll(context: PartContext, sides: Sides): Promise<readonly 
 /** What istiod and the gateway do for many control planes: one shared EnvoyFilter against one each. */
 export const part: Part = {
   name: "istio",
-  title: "istiod and Envoy: many control planes behind one gateway",
+  title: "istiod and Envoy",
   async run(context) {
     const sides = await startSides(context);
     try {
