@@ -58,10 +58,28 @@ async function touchServers({ api }: FaultStage): Promise<void> {
   }
 }
 
+const SECRET = /^\/api\/v1\/namespaces\/(?<namespace>[^/]+)\/secrets\/(?<name>[^/?]+)/;
+
+/** Every other time that fairlead replaces a Secret which it has read, somebody is faster: that is a conflict. */
+function overtake(stage: FaultStage, random: () => number): void {
+  if (stage.httpProxy === undefined) throw new Error("nothing stands before the API server");
+  stage.httpProxy.intercept({
+    async before({ method, path }) {
+      const { namespace, name } = SECRET.exec(path)?.groups ?? {};
+      if (method === "PUT" && name !== undefined && random() < 0.5) {
+        const secret = { kind: "Secret", metadata: { namespace, name } } as AnyObject;
+        await label(stage, secret).catch(ignoreRefusal);
+      }
+      return { kind: "pass" };
+    },
+  });
+}
+
 /** Starts to write, without a pause to speak of, into fairlead's own objects and into HostedAPIServers. */
 export function startSecondWriter(stage: FaultStage, random: () => number): SecondWriter {
   const over = new AbortController();
   let writes = 0;
+  overtake(stage, random);
   const foreign = (object: AnyObject): boolean => stage.foreignUids.has(object.metadata.uid ?? "");
   const meddle = async (): Promise<void> => {
     const kind = kinds[Math.floor(random() * kinds.length)] ?? "Secret";
@@ -84,6 +102,7 @@ export function startSecondWriter(stage: FaultStage, random: () => number): Seco
     async stop() {
       over.abort();
       await Promise.all([touching, meddling]);
+      stage.httpProxy?.intercept({});
       return writes;
     },
   };

@@ -30,7 +30,11 @@ describe("fairlead among others who write", () => {
   const random = randomFrom(5);
 
   beforeAll(async () => {
-    stage = await setFaultStage({ tenants, fairlead: { processes: ["watch"] } });
+    stage = await setFaultStage({
+      tenants,
+      between: "http-proxy",
+      fairlead: { processes: ["watch"] },
+    });
   }, START_TIMEOUT_MS);
 
   afterAll(async () => {
