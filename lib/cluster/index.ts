@@ -19,6 +19,7 @@ export {
   type ApplyOptions,
   type Collection,
   type PatchOptions,
+  type ServerChoice,
   type Preconditions,
   type ServerVersion,
 } from "./client";

@@ -66,6 +66,7 @@ export const FIELD_MANAGERS = {
   status: "fairlead-status",
   install: "fairlead-install",
   webhook: "fairlead-webhook",
+  policies: "fairlead-policies",
 } as const;
 
 /** One of fairlead's field managers. */

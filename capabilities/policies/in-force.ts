@@ -1,0 +1,110 @@
+import type { KubernetesObject } from "../../lib/api";
+import { SYSTEM_NAMESPACE } from "../../lib/domain/webhook";
+import { LABEL_NAMESPACE_NAME } from "../../lib/domain/names";
+import type { MutatingVersion, PolicyObject } from "./observed";
+
+// Whether an API server follows policies is asked by the attempt to create a ConfigMap that nobody may create: a mutating
+// policy writes the mark into it, and a validating one refuses it with a sentence that has the mark twice, by itself and as
+// it was written. API servers hear of policies, bindings and parameters in the order of their writes, and the mark is
+// written last: who knows it knows all that was written before.
+
+/** Name of the policies, their bindings, and of the ConfigMap (in `pepr-system`) that holds the mark. */
+export const IN_FORCE = "fairlead-policies-in-force";
+/** Name of the ConfigMap that is never made. */
+export const IN_FORCE_PROBE = "fairlead-policies-probe";
+const SENTENCE = "fairlead's policies are in force:";
+const VALIDATING = "admissionregistration.k8s.io/v1";
+
+const matchConstraints = {
+  matchPolicy: "Equivalent",
+  namespaceSelector: {
+    matchExpressions: [{ key: LABEL_NAMESPACE_NAME, operator: "In", values: [SYSTEM_NAMESPACE] }],
+  },
+  objectSelector: {},
+  resourceRules: [
+    {
+      apiGroups: [""],
+      apiVersions: ["v1"],
+      operations: ["CREATE"],
+      resources: ["configmaps"],
+      resourceNames: [IN_FORCE_PROBE],
+      scope: "Namespaced",
+    },
+  ],
+};
+const paramKind = { apiVersion: "v1", kind: "ConfigMap" };
+const paramRef = {
+  name: IN_FORCE,
+  namespace: SYSTEM_NAMESPACE,
+  parameterNotFoundAction: "Allow",
+};
+const metadata = { name: IN_FORCE };
+
+/** The policies by which it is seen whether policies are in force, and their bindings. */
+export function inForceObjects(version: MutatingVersion): readonly PolicyObject[] {
+  return [
+    {
+      apiVersion: version,
+      kind: "MutatingAdmissionPolicy",
+      metadata,
+      spec: {
+        failurePolicy: "Fail",
+        reinvocationPolicy: "Never",
+        paramKind,
+        matchConstraints,
+        mutations: [
+          {
+            patchType: "JSONPatch",
+            jsonPatch: {
+              expression:
+                '[JSONPatch{op: "add", path: "/data", value: {"mark": params.data.mark}}]',
+            },
+          },
+        ],
+      },
+    },
+    {
+      apiVersion: VALIDATING,
+      kind: "ValidatingAdmissionPolicy",
+      metadata,
+      spec: {
+        failurePolicy: "Fail",
+        paramKind,
+        matchConstraints,
+        validations: [
+          {
+            expression: "false",
+            messageExpression: `${JSON.stringify(`${SENTENCE} `)} + params.data.mark + " " + object.?data[?"mark"].orValue("-")`,
+            reason: "Forbidden",
+          },
+        ],
+      },
+    },
+    {
+      apiVersion: version,
+      kind: "MutatingAdmissionPolicyBinding",
+      metadata,
+      spec: { policyName: IN_FORCE, paramRef },
+    },
+    {
+      apiVersion: VALIDATING,
+      kind: "ValidatingAdmissionPolicyBinding",
+      metadata,
+      spec: { policyName: IN_FORCE, paramRef, validationActions: ["Deny"] },
+    },
+  ];
+}
+
+/** What is tried to be created. */
+export function probeConfigMap(labels: Readonly<Record<string, string>>): KubernetesObject {
+  return {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: IN_FORCE_PROBE, namespace: SYSTEM_NAMESPACE, labels },
+  };
+}
+
+/** Whether a refusal says that an API server follows both policies, and knows the mark. */
+export function isInForce(sentence: string, mark: string): boolean {
+  return sentence.includes(`${SENTENCE} ${mark} ${mark}`);
+}
