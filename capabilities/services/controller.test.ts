@@ -10,7 +10,7 @@ import {
 import { servicesController } from "./controller";
 import { defaultServicesSettings } from "./inputs";
 import type { ServicePatch } from "./plan";
-import type { Service } from "./service";
+import type { Service } from "../../lib/domain/traffic-distribution";
 import { ZoneCounter } from "./zones";
 
 const MARK = "fairlead.dev/traffic-distribution";

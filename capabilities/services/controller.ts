@@ -36,7 +36,7 @@ import {
   type ServicePlan,
   type WatchMemory,
 } from "./plan";
-import type { Service } from "./service";
+import type { Service } from "../../lib/domain/traffic-distribution";
 
 /** What the watch of Services needs. */
 export interface ServicesControllerOptions {

@@ -6,9 +6,13 @@ import {
   FIELD_MANAGERS,
 } from "../../lib/domain/names";
 import { describeRequester, type Requester } from "./contest";
-import { wishFor, type OffReason, type Topology } from "./select";
-import type { Service } from "./service";
-import type { TrafficDistribution } from "./version";
+import {
+  wishFor,
+  type OffReason,
+  type Service,
+  type Topology,
+  type TrafficDistribution,
+} from "../../lib/domain/traffic-distribution";
 
 /** A request to update a Service, for what can't be seen in the object alone. */
 export interface Update {

@@ -3,12 +3,12 @@ import type { AdmissionNotes, Clock, Logger, Metrics } from "../../lib/cluster";
 import { describeRequester, recentRounds, type ContestSettings } from "./contest";
 import { decideTrafficDistribution, marksOf, type Decision, type Update } from "./decide";
 import { topologyOf, whenReady, type ServicesInputs, type ServicesSettings } from "./inputs";
-import type { Service } from "./service";
+import type { Service } from "../../lib/domain/traffic-distribution";
 import { within } from "./within";
 
 export { servicesController, type ServicesController } from "./controller";
 export { defaultServicesSettings, type ServicesInputs, type ServicesSettings } from "./inputs";
-export type { Service } from "./service";
+export type { Service } from "../../lib/domain/traffic-distribution";
 export { addressesFrom, apiServerEndpoints, VersionSource } from "./version-source";
 export { ZoneCounter, zonedNodes } from "./zones";
 

@@ -69,6 +69,8 @@ export interface WebhookScope {
   readonly serviceNames?: readonly string[];
   /** In the restricted mode: the only namespaces whose objects concern fairlead. */
   readonly namespaces?: readonly string[];
+  /** Whether admission policies are in force, so that only what they can't express is the webhook's. Default: no. */
+  readonly policies?: boolean;
 }
 
 /** More names than this are left to the watch: an expression is read at each write of a Service. */
