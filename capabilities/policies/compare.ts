@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { equals } from "ramda";
 import { GROUP, LABEL_MANAGED_BY, MANAGED_BY } from "../../lib/domain/names";
 import type { KubernetesObject } from "../../lib/api";
-import type { PolicyObject } from "./observed";
+import type { AnyPolicy } from "./observed";
 
 /** On policies and bindings: a hash of the spec that fairlead wrote last, which tells an edit from an upgrade. */
 export const ANNOTATION_SPEC_HASH = `${GROUP}/spec-hash`;
@@ -49,7 +49,7 @@ export type Comparison =
   | "edited";
 
 /** Compares an object with how it is to be. */
-export function compare(live: PolicyObject | undefined, wanted: PolicyObject): Comparison {
+export function compare(live: AnyPolicy | undefined, wanted: AnyPolicy): Comparison {
   if (live === undefined) return "missing";
   if (!isOwn(live)) return "foreign";
   const isSame = covers(live.spec, wanted.spec);

@@ -1,7 +1,8 @@
 import type { KubernetesObject } from "../../lib/api";
 import { SYSTEM_NAMESPACE } from "../../lib/domain/webhook";
 import { LABEL_NAMESPACE_NAME } from "../../lib/domain/names";
-import type { MutatingVersion, PolicyObject } from "./observed";
+import type { PolicyVersion } from "./resources";
+import type { AnyPolicy } from "./observed";
 
 // Whether an API server follows policies is asked by the attempt to create a ConfigMap that nobody may create: a mutating
 // policy writes the mark into it, and a validating one refuses it with a sentence that has the mark twice, by itself and as
@@ -41,10 +42,10 @@ const paramRef = {
 const metadata = { name: IN_FORCE };
 
 /** The policies by which it is seen whether policies are in force, and their bindings. */
-export function inForceObjects(version: MutatingVersion): readonly PolicyObject[] {
+export function inForceObjects(version: PolicyVersion): readonly AnyPolicy[] {
   return [
     {
-      apiVersion: version,
+      apiVersion: `admissionregistration.k8s.io/${version}`,
       kind: "MutatingAdmissionPolicy",
       metadata,
       spec: {
@@ -81,7 +82,7 @@ export function inForceObjects(version: MutatingVersion): readonly PolicyObject[
       },
     },
     {
-      apiVersion: version,
+      apiVersion: `admissionregistration.k8s.io/${version}`,
       kind: "MutatingAdmissionPolicyBinding",
       metadata,
       spec: { policyName: IN_FORCE, paramRef },

@@ -1,13 +1,9 @@
 import type { KubernetesObject } from "../../lib/api";
 import type { AdmissionSetting } from "../../lib/domain/settings";
+import type { PolicyVersion } from "./resources";
 
-/** The versions of MutatingAdmissionPolicy that fairlead writes. */
-export type MutatingVersion =
-  | "admissionregistration.k8s.io/v1"
-  | "admissionregistration.k8s.io/v1beta1";
-
-/** A policy or a binding, mutating or validating. */
-export interface PolicyObject extends KubernetesObject {
+/** A policy or a binding, mutating or validating, with whatever metadata it has. */
+export interface AnyPolicy extends KubernetesObject {
   readonly spec: Readonly<Record<string, unknown>>;
 }
 
@@ -38,12 +34,12 @@ export interface Observed {
   readonly nowMs: number;
   readonly setting: AdmissionSetting;
   /** What every API server serves; undefined: one of them serves none. */
-  readonly served: MutatingVersion | undefined;
+  readonly served: PolicyVersion | undefined;
   readonly webhook: WebhookState;
   /** Policies and bindings as they are to be, each policy before its binding. */
-  readonly desired: readonly PolicyObject[];
+  readonly desired: readonly AnyPolicy[];
   /** Those that are fairlead's, or have the name of one that is desired. */
-  readonly live: readonly PolicyObject[];
+  readonly live: readonly AnyPolicy[];
   readonly params: ParamsState;
   /** What the mark says that API servers are asked for: the versions of all that they must have heard of. */
   readonly mark: { readonly wanted: string; readonly is: string | undefined };
@@ -64,10 +60,16 @@ export interface Block {
 export interface Memory {
   /** Whether policies may be relied on; undefined before the first look. */
   readonly isTrusted: boolean | undefined;
-  /** Since when all that concerns fairlead reaches the webhook. */
+  /** Since when all that concerns fairlead reaches the webhook, while nobody has changed policies. */
   readonly wideSinceMs: number | undefined;
+  /** Which policies there were then. */
+  readonly wideWith: string;
   /** Since when policies have been in force at every API server. */
   readonly seenSinceMs: number | undefined;
+  /** How often in a row API servers were asked in vain. */
+  readonly failedLooks: number;
+  /** When policies or bindings were written. */
+  readonly writtenAtMs: readonly number[];
   /** When policies were relied on anew. */
   readonly narrowedAtMs: readonly number[];
   readonly block: Block | undefined;
@@ -79,7 +81,10 @@ export interface Memory {
 export const NOTHING_REMEMBERED: Memory = {
   isTrusted: undefined,
   wideSinceMs: undefined,
+  wideWith: "",
   seenSinceMs: undefined,
+  failedLooks: 0,
+  writtenAtMs: [],
   narrowedAtMs: [],
   block: undefined,
   foreignAtMs: new Map(),

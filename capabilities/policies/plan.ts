@@ -1,13 +1,13 @@
 import type { Admission, WebhookReason } from "../../lib/domain/admission";
-import { compare, isOwn, nameOf, type Comparison } from "./compare";
-import type { Memory, Observed, PolicyObject } from "./observed";
+import { compare, digest, isOwn, nameOf, type Comparison } from "./compare";
+import type { Memory, Observed, AnyPolicy } from "./observed";
 
 /** A change of a policy or a binding. */
 export type Write =
-  | { readonly action: "create"; readonly object: PolicyObject }
+  | { readonly action: "create"; readonly object: AnyPolicy }
   /** If it is still the one that was seen. */
-  | { readonly action: "replace"; readonly object: PolicyObject; readonly seen: PolicyObject }
-  | { readonly action: "delete"; readonly seen: PolicyObject };
+  | { readonly action: "replace"; readonly object: AnyPolicy; readonly seen: AnyPolicy }
+  | { readonly action: "delete"; readonly seen: AnyPolicy };
 
 /** What is to be done next; afterwards everything is looked at and planned again. */
 export type PolicyStep =
@@ -29,17 +29,24 @@ export interface Planned {
   readonly memory: Memory;
 }
 
-/** Who sets policies back gets no fight: each time within a window, they are relied on twice as late. */
+/** Who sets policies back gets no fight: each time within a window, they are written and relied on twice as late. */
 const CONTEST_WINDOW_MS = 600_000;
 const MAX_NARROWINGS = 5;
+/** As many as a preparation takes, and then some. */
+const FREE_WRITES = 8;
+const FIRST_WRITE_WAIT_MS = 1_000;
+const FIRST_LOOK_AGAIN_MS = 250;
+const LAST_LOOK_AGAIN_MS = 60_000;
+/** API servers take up to two seconds to hear of a policy; so many looks take eight. */
+const USUAL_LOOKS = 6;
 /** More are no exceptions any more, and an expression is read at each write of a Pod. */
 const MAX_FOREIGN = 100;
 
-const isBinding = ({ kind }: PolicyObject): boolean => kind.endsWith("Binding");
+const isBinding = ({ kind }: AnyPolicy): boolean => kind.endsWith("Binding");
 
 interface Compared {
-  readonly wanted: PolicyObject;
-  readonly live: PolicyObject | undefined;
+  readonly wanted: AnyPolicy;
+  readonly live: AnyPolicy | undefined;
   readonly comparison: Comparison;
 }
 
@@ -60,7 +67,7 @@ function writesOf(compared: readonly Compared[]): readonly Write[] {
 }
 
 /** Bindings first: what is not bound does nothing. */
-function deletionsOf(objects: readonly PolicyObject[]): readonly Write[] {
+function deletionsOf(objects: readonly AnyPolicy[]): readonly Write[] {
   const own = objects.filter(isOwn);
   return [...own.filter(isBinding), ...own.filter((each) => !isBinding(each))].map((seen) => ({
     action: "delete",
@@ -69,7 +76,7 @@ function deletionsOf(objects: readonly PolicyObject[]): readonly Write[] {
 }
 
 /** Own objects that are not wanted any more, as an older fairlead had them. */
-function leftOver({ desired, live }: Observed): readonly PolicyObject[] {
+function leftOver({ desired, live }: Observed): readonly AnyPolicy[] {
   const wanted = new Set(desired.map(nameOf));
   return live.filter((object) => !wanted.has(nameOf(object)));
 }
@@ -139,6 +146,8 @@ function leave(observed: Observed, memory: Memory): PolicyStep {
   return { step: "params", wanted: false };
 }
 
+type Paced = Pick<Planned, "plan" | "memory">;
+
 interface Preparation {
   readonly step: PolicyStep | undefined;
   /** Whether they were changed by somebody else, or are not all there. */
@@ -170,17 +179,33 @@ function exceptions({ nowMs, propagationMs }: Observed, { foreignAtMs }: Memory)
   };
 }
 
-function recentNarrowings({ narrowedAtMs }: Memory, nowMs: number): readonly number[] {
-  return narrowedAtMs.filter((atMs) => nowMs < atMs + CONTEST_WINDOW_MS);
+function recent(times: readonly number[], nowMs: number): readonly number[] {
+  return times.filter((atMs) => nowMs < atMs + CONTEST_WINDOW_MS);
+}
+
+/** When policies may be written again. */
+function writableAtMs({ writtenAtMs }: Memory): number {
+  const last = writtenAtMs.at(-1);
+  if (last === undefined || writtenAtMs.length < FREE_WRITES) return 0;
+  const waitMs = FIRST_WRITE_WAIT_MS * 2 ** (writtenAtMs.length - FREE_WRITES);
+  return last + Math.min(waitMs, CONTEST_WINDOW_MS);
+}
+
+/** Puts writes off where somebody sets them back. */
+function paced({ nowMs }: Observed, memory: Memory, step: PolicyStep): Paced {
+  if (step.step !== "write") return { plan: step, memory };
+  const atMs = writableAtMs(memory);
+  if (nowMs < atMs) return { plan: rest(atMs), memory };
+  return { plan: step, memory: { ...memory, writtenAtMs: [...memory.writtenAtMs, nowMs] } };
 }
 
 /** When policies may be relied on that were first seen in force at a time. */
 function reliableAtMs(observed: Observed, memory: Memory, seenSinceMs: number): number {
   const { nowMs, propagationMs } = observed;
-  const recent = recentNarrowings(memory, nowMs);
-  const [first = nowMs] = recent;
-  if (recent.length >= MAX_NARROWINGS) return first + CONTEST_WINDOW_MS;
-  return seenSinceMs + propagationMs * 2 ** recent.length;
+  const { narrowedAtMs } = memory;
+  const [first = nowMs] = narrowedAtMs;
+  if (narrowedAtMs.length >= MAX_NARROWINGS) return first + CONTEST_WINDOW_MS;
+  return seenSinceMs + propagationMs * 2 ** narrowedAtMs.length;
 }
 
 const preparing = byWebhook("Preparing", "Policies are being written, and API servers hear of them.");
@@ -193,42 +218,55 @@ const contested = byWebhook(
   "Somebody keeps changing or deleting fairlead's policies.",
 );
 
+function lookAgain({ nowMs }: Observed, memory: Memory): Planned {
+  const { failedLooks } = memory;
+  const waitMs = Math.min(FIRST_LOOK_AGAIN_MS * 2 ** failedLooks, LAST_LOOK_AGAIN_MS);
+  return {
+    admission: failedLooks < USUAL_LOOKS ? preparing : notInForce,
+    plan: rest(nowMs + waitMs),
+    memory: { ...memory, failedLooks: failedLooks + 1 },
+  };
+}
+
 /** Policies are there: are they in force, and for long enough? */
 function rely(observed: Observed, memory: Memory): Planned {
   const { nowMs, mark, sight } = observed;
   if (memory.seenSinceMs === undefined) {
     if (mark.is !== mark.wanted) return { admission: preparing, plan: { step: "mark" }, memory };
     if (sight === "unseen") return { admission: preparing, plan: { step: "look" }, memory };
-    if (sight === "notInForce") return { admission: notInForce, plan: rest(), memory };
-    return rely(observed, { ...memory, seenSinceMs: nowMs });
+    if (sight === "notInForce") return lookAgain(observed, memory);
+    return rely(observed, { ...memory, seenSinceMs: nowMs, failedLooks: 0 });
   }
   const readyAtMs = reliableAtMs(observed, memory, memory.seenSinceMs);
   if (nowMs < readyAtMs) {
-    const recent = recentNarrowings(memory, nowMs).length;
-    const admission = recent >= MAX_NARROWINGS ? contested : preparing;
+    const admission = memory.narrowedAtMs.length >= MAX_NARROWINGS ? contested : preparing;
     return { admission, plan: rest(readyAtMs), memory };
   }
-  const narrowedAtMs = [...recentNarrowings(memory, nowMs), nowMs];
+  const narrowedAtMs = [...memory.narrowedAtMs, nowMs];
   return trust(observed, { ...memory, isTrusted: true, narrowedAtMs }, undefined);
 }
 
 function trust(observed: Observed, memory: Memory, step: PolicyStep | undefined): Planned {
   const { except, nextAtMs } = exceptions(observed, memory);
   const admission: Admission = { by: "policies", reason: "InForce", except };
-  return { admission, plan: step ?? rest(nextAtMs), memory };
+  return { admission, ...paced(observed, memory, step ?? rest(nextAtMs)) };
 }
 
 /** What is still true of what was remembered, and since when what is new. */
 function remember(observed: Observed, memory: Memory): Memory {
-  const { nowMs, webhook, params, propagationMs } = observed;
+  const { nowMs, webhook, live, params, propagationMs } = observed;
   const isWide = webhook.kind === "wide";
+  const wideWith = digest(live.map((each) => [nameOf(each), each.metadata.uid]).sort());
+  const isSame = wideWith === memory.wideWith;
   const still = [...memory.foreignAtMs].filter(([, atMs]) => nowMs < atMs + propagationMs);
   return {
     ...memory,
     // Where an earlier watcher has seen them in force, the webhook is narrow.
     isTrusted: memory.isTrusted ?? webhook.kind === "narrow",
-    wideSinceMs: isWide ? (memory.wideSinceMs ?? nowMs) : undefined,
-    narrowedAtMs: recentNarrowings(memory, nowMs),
+    wideSinceMs: isWide ? ((isSame ? memory.wideSinceMs : undefined) ?? nowMs) : undefined,
+    wideWith,
+    narrowedAtMs: recent(memory.narrowedAtMs, nowMs),
+    writtenAtMs: recent(memory.writtenAtMs, nowMs),
     block:
       memory.block !== undefined && nowMs < memory.block.untilMs ? memory.block : undefined,
     foreignAtMs: new Map([...still, ...params.foreign.map((each) => [each, nowMs] as const)]),
@@ -258,7 +296,8 @@ export function planPolicies(observed: Observed, memory: Memory): Planned {
   const lost = { ...remembered, isTrusted: false };
   if (isBroken || step !== undefined) {
     const seenSinceMs = isBroken ? undefined : lost.seenSinceMs;
-    return { admission: preparing, plan: step ?? rest(), memory: { ...lost, seenSinceMs } };
+    const next = paced(observed, { ...lost, seenSinceMs }, step ?? rest());
+    return { admission: preparing, ...next };
   }
   const isLost = remembered.isTrusted === true;
   return rely(observed, isLost ? { ...lost, seenSinceMs: undefined } : lost);
