@@ -2,6 +2,7 @@ import { isSameAddress } from "../../lib/domain/ip-addresses";
 import { NETWORK_POLICY_ALLOWED } from "../../lib/domain/network-policy-label";
 import { routingOf, type HostAlias, type Pod } from "../../lib/domain/routed-pods";
 import {
+  aliasedElsewhereWarning,
   resolveRoute,
   type Route,
   type RouteInputs,
@@ -57,10 +58,7 @@ function routePod(pod: Pod, { hosts: all, addresses, label }: Route): RoutingDec
     (aliases, address) => withHosts(aliases, address, hosts),
     before,
   );
-  const warnings = [...elsewhere].map(
-    ([host, ip]) =>
-      `fairlead: ${host} keeps this Pod's own alias to ${ip} and does not lead to the gateway; remove the alias to route it.`,
-  );
+  const warnings = [...elsewhere].map(([host, ip]) => aliasedElsewhereWarning({ host, ip }));
   const labelled = pod.metadata.labels?.[label] === NETWORK_POLICY_ALLOWED;
   if (hostAliases === before && labelled)
     return { kind: "keep", reason: "AlreadyRouted", warnings };

@@ -46,10 +46,8 @@ export interface ClusterInputs extends ClusterTopology {
   readonly namespaces: readonly string[];
 }
 
-/** The key that says of a namespace that its own parameters count. A ConfigMap's keys take every namespace's name. */
-export function ownParametersKey(namespace: string): string {
-  return `namespace.${namespace}`;
-}
+/** With a namespace's name, the key that says that its own parameters count. A ConfigMap's keys take every such name. */
+export const OWN_PARAMETERS_PREFIX = "namespace.";
 
 function distributionParameter(topology: ClusterTopology): Parameters {
   const wish = distributionIn(topology);
@@ -100,7 +98,9 @@ export function namespaceParamsOf(inputs: NamespaceInputs): Parameters | undefin
  */
 export function clusterParamsOf(inputs: ClusterInputs): Parameters {
   const { allZones } = selectServices([]);
-  const own = [...inputs.namespaces].sort().map((name) => [ownParametersKey(name), ""] as const);
+  const own = [...inputs.namespaces]
+    .sort()
+    .map((name) => [OWN_PARAMETERS_PREFIX + name, ""] as const);
   return {
     ...distributionParameter(inputs),
     [PARAMETERS.selected]: "",

@@ -125,3 +125,14 @@ export function resolveRoute(inputs: RouteInputs): ResolvedRoute {
     label: networkPolicyLabel({ ...config, namespace: config.gatewayNamespace }),
   };
 }
+
+/** What whoever creates a Pod is warned of for each host of the route that the Pod has aliased elsewhere itself. */
+export function aliasedElsewhereWarning({
+  host,
+  ip,
+}: {
+  readonly host: string;
+  readonly ip: string;
+}): string {
+  return `fairlead: ${host} keeps this Pod's own alias to ${ip} and does not lead to the gateway; remove the alias to route it.`;
+}

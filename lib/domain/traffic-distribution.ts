@@ -1,6 +1,10 @@
 import type { HostedAPIServer, KubernetesObject } from "../api";
 import { apiServerServices, serviceOf, servicesOf } from "./control-plane-services";
-import { LABEL_TOPOLOGY_AWARE } from "./names";
+import {
+  ANNOTATION_TOPOLOGY_AWARE_HINTS,
+  ANNOTATION_TOPOLOGY_MODE,
+  LABEL_TOPOLOGY_AWARE,
+} from "./names";
 
 /** A core/v1 Service as it is on the wire, as far as it matters here. */
 export interface Service extends KubernetesObject {
@@ -61,6 +65,23 @@ export type Wish =
   | { readonly kind: "on"; readonly value: TrafficDistribution }
   | { readonly kind: "off"; readonly reason: OffReason }
   | { readonly kind: "unknown"; readonly reason: "VersionUnknown" | "ZonesUnknown" };
+
+/** Annotations of Kubernetes that override trafficDistribution; what is found first is named. */
+export const overridingAnnotations: readonly string[] = [
+  ANNOTATION_TOPOLOGY_MODE,
+  ANNOTATION_TOPOLOGY_AWARE_HINTS,
+];
+
+/** What whoever writes a Service is warned of when one of these is on it. */
+export function overriddenWarning({
+  annotation,
+  service,
+}: {
+  readonly annotation: string;
+  readonly service: string;
+}): string {
+  return `${annotation} overrides trafficDistribution, so fairlead does not set it on Service ${service}: remove the annotation to let fairlead do so, or label the Service fairlead.dev/topology-aware: "false".`;
+}
 
 /** What is to be with a Service that is selected and not left to all zones: what the cluster can. */
 export function distributionIn({ minor, zones }: ClusterTopology): Wish {

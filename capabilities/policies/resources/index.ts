@@ -1,4 +1,6 @@
 import type { PolicyObject, PolicyScope } from "./object";
+import { podPolicies } from "./pods";
+import { servicePolicies } from "./services";
 
 export type { PolicyObject, PolicyScope, PolicyVersion } from "./object";
 
@@ -9,6 +11,5 @@ export type { PolicyObject, PolicyScope, PolicyVersion } from "./object";
  * are the caller's. They do not depend on what is in the cluster: that is in their parameters.
  */
 export function policyObjects(scope: PolicyScope): readonly PolicyObject[] {
-  void scope;
-  return [];
+  return [...podPolicies(scope), ...servicePolicies(scope)];
 }
