@@ -1,4 +1,4 @@
-import type { HostedAPIServer, KubernetesObject, OwnerReference } from "../../lib/api";
+import type { KubernetesObject, OwnerReference } from "../../lib/api";
 import {
   createQueue,
   describeRefusal,
@@ -23,11 +23,11 @@ import {
   WEBHOOK_CONFIGURATION,
   WEBHOOK_NAME,
   namedServices,
-  webhookRules,
 } from "../../lib/domain/webhook";
+import { widthOf, type WebhookFields } from "../../lib/domain/webhook-state";
 import { digest, isOwn, nameOf } from "./compare";
 import { ApiServers, type ServerAddress, type Width } from "./discovery";
-import { execute, marked, removeMark, writeMark } from "./execute";
+import { execute, marked, readMark, removeMark, writeMark } from "./execute";
 import { inForceObjects } from "./in-force";
 import {
   NOTHING_REMEMBERED,
@@ -42,12 +42,12 @@ import { ParameterMaps, type ParameterInputs } from "./parameter-maps";
 import { planPolicies, type Planned, type PolicyStep } from "./plan";
 import { PolicyCaches } from "./policy-caches";
 import { policyObjects, type PolicyVersion } from "./resources";
+import { missingRight } from "./rights";
 import { RouteIndex } from "./route-index";
-import { isNarrow, isWide, type LiveWebhook } from "./webhook-state";
 
 /** fairlead's MutatingWebhookConfiguration. */
 export interface WebhookConfiguration extends KubernetesObject {
-  readonly webhooks?: readonly LiveWebhook[];
+  readonly webhooks?: readonly (WebhookFields & { readonly name: string })[];
 }
 
 /** A source of facts that changes. */
@@ -108,6 +108,7 @@ class Policies implements PoliciesController {
   #parameterMode: ParameterMode = "leave";
   #checkedAtMs = 0;
   #isReady = false;
+  #isOpen = false;
 
   constructor(private readonly context: PoliciesContext) {
     const { client, clock, log, metrics, servers, inputs } = context;
@@ -129,32 +130,47 @@ class Policies implements PoliciesController {
   }
 
   resync(): void {
+    const { setting } = this.context;
     if (!this.#isReady) return;
     this.#parameters.forgetRefusals();
     // What is relied on is seen to be in force; what is not served may be by now.
-    if (this.#memory.isTrusted !== true) this.#ask ??= "one";
+    if (this.#memory.isTrusted !== true && setting !== "Webhook") this.#ask ??= "one";
     this.#everythingChanged();
   }
 
   stop(): void {
     this.queue.stop();
     this.#policies.stop();
-    this.#parameters.live.stop();
+    this.#parameters.stop();
   }
 
   async #start(): Promise<void> {
     const { inputs, configurations } = this.context;
     const { routes, services, hostedAPIServers, namespaces, versions, zones } = inputs;
     const caches = [routes, services, hostedAPIServers, namespaces, configurations];
-    await Promise.all([
-      ...caches.map(async ({ synced }) => synced),
-      this.#parameters.live.synced,
-      this.#policies.synced,
-      versions.ready,
-      zones.ready,
-    ]);
+    await Promise.all([...caches.map(async ({ synced }) => synced), versions.ready, zones.ready]);
     this.#isReady = true;
     this.#wake();
+  }
+
+  /** Opens what else is watched, where that may be: a watch that is refused would end the process. */
+  async #open(): Promise<boolean> {
+    if (this.#isOpen) return true;
+    const missing = await missingRight(this.context);
+    if (missing !== undefined) {
+      await this.#admitBy({ by: "webhook", reason: "RightsMissing", message: missing });
+      return false;
+    }
+    const live = this.#parameters.open();
+    live.onChange((change) => {
+      this.#namespaceChanged(change.object.metadata.namespace ?? "");
+      const wasOwn = change.previous === undefined || isOwn(change.previous);
+      const isSettled = this.#memory.isTrusted === true && wasOwn && isOwn(change.object);
+      if (!isSettled) this.#wake();
+    });
+    await Promise.all([live.synced, this.#policies.open()]);
+    this.#isOpen = true;
+    return true;
   }
 
   #listen(): void {
@@ -174,12 +190,6 @@ class Policies implements PoliciesController {
       const { namespace = "", name } = object.metadata;
       for (const each of this.#routes.leadingTo(namespace, name)) this.#namespaceChanged(each);
     });
-    this.#parameters.live.onChange((change) => {
-      ofNamespace(change);
-      const wasOwn = change.previous === undefined || isOwn(change.previous);
-      const isSettled = this.#memory.isTrusted === true && wasOwn && isOwn(change.object);
-      if (!isSettled) this.#wake();
-    });
     configurations.onChange(() => {
       this.#everythingChanged();
     });
@@ -188,7 +198,9 @@ class Policies implements PoliciesController {
     });
     for (const source of [versions, servers]) {
       source.onChange(() => {
+        // What is relied on is looked at again, too.
         this.#ask = "all";
+        this.#checkedAtMs = 0;
         this.#everythingChanged();
       });
     }
@@ -245,8 +257,10 @@ class Policies implements PoliciesController {
   }
 
   async #reconcileMode(): Promise<Outcome> {
+    if (!(await this.#open())) return DONE;
+    const width = this.#ask ?? "one";
     await this.#askWhatIsServed();
-    let sight: Sight = await this.#recheck();
+    let sight: Sight = await this.#recheck(width);
     for (let step = 0; step < MAX_STEPS; step += 1) {
       const observed = this.#observe(sight);
       const planned = planPolicies(observed, this.#memory);
@@ -263,9 +277,9 @@ class Policies implements PoliciesController {
   }
 
   async #askWhatIsServed(): Promise<void> {
-    const { setting, inputs } = this.context;
+    const { inputs } = this.context;
     const width = this.#ask;
-    if (width === undefined || setting === "Webhook") return;
+    if (width === undefined) return;
     const served = await this.#servers.served(inputs.versions.minor ?? 0, width);
     // Asked anew meanwhile, it is asked again.
     if (this.#ask === width) this.#ask = undefined;
@@ -281,12 +295,15 @@ class Policies implements PoliciesController {
   }
 
   /** What is relied on is asked for now and then, and wherever API servers have come or gone. */
-  async #recheck(): Promise<Sight> {
-    const { clock } = this.context;
-    if (this.#memory.isTrusted !== true || this.#mark === undefined) return "unseen";
+  async #recheck(width: Width): Promise<Sight> {
+    const { client, clock } = this.context;
+    if (this.#memory.isTrusted !== true) return "unseen";
     if (clock.nowMs() < this.#checkedAtMs + RECHECK_MS) return "unseen";
     this.#checkedAtMs = clock.nowMs();
-    return this.#servers.look(this.#mark, "one");
+    // An earlier watcher has written it.
+    this.#mark ??= await readMark(client);
+    if (this.#mark === undefined) return "unseen";
+    return this.#servers.look(this.#mark, width);
   }
 
   #comeToRest(nextAtMs: number | undefined): Outcome {
@@ -376,23 +393,24 @@ class Policies implements PoliciesController {
   #webhookState(): WebhookState {
     const configuration = this.#configuration();
     if (configuration === undefined) return { kind: "absent" };
-    const { uid = "" } = configuration.metadata;
     const live = configuration.webhooks?.find(({ name }) => name === WEBHOOK_NAME);
-    if (live === undefined) return { kind: "other", uid };
     const { scope, inputs } = this.context;
-    const rules = {
-      serviceNames: namedServices(inputs.hostedAPIServers.list() as readonly HostedAPIServer[]),
+    const kind = widthOf(live, {
+      serviceNames: namedServices(inputs.hostedAPIServers.list()),
       ...(scope === undefined ? {} : { namespaces: scope.controlPlanes }),
-    };
-    if (isWide(live, webhookRules(rules))) return { kind: "wide", uid };
-    return { kind: isNarrow(live, webhookRules({ ...rules, policies: true })) ? "narrow" : "other", uid };
+    });
+    return { kind };
   }
 
   #observe(sight: Sight): Observed {
     const { clock, setting } = this.context;
     const desired = this.#desired();
     const live = this.#policies.list(new Set(desired.map(nameOf)));
-    const versions = live.map((each) => [nameOf(each), each.metadata.uid, each.metadata.generation]);
+    const versions = live.map((each) => [
+      nameOf(each),
+      each.metadata.uid,
+      each.metadata.generation,
+    ]);
     const wanted = digest([versions.sort(), this.#parameters.versions()]);
     return {
       nowMs: clock.nowMs(),
@@ -469,10 +487,10 @@ class Policies implements PoliciesController {
 }
 
 /** What every installation does where nobody has asked for anything else. */
-function isPlain(admission: Admission, setting: AdmissionSetting): boolean {
-  if (admission.by === "policies") return false;
-  if (admission.reason === "NotServed") return setting === "Auto";
-  return admission.reason === "AsSet" || admission.reason === "NotInstalled";
+function isPlain({ by, reason }: Admission, setting: AdmissionSetting): boolean {
+  if (by === "policies") return false;
+  if (reason === "NotServed" || reason === "RightsMissing") return setting === "Auto";
+  return reason === "AsSet" || reason === "NotInstalled";
 }
 
 /**

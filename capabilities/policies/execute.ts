@@ -1,3 +1,4 @@
+import { IN_FORCE_CONFIG_MAP } from "../../lib/domain/admission-policies";
 import type { OwnerReference } from "../../lib/api";
 import { refOf, type KubernetesClient } from "../../lib/cluster";
 import {
@@ -9,7 +10,7 @@ import {
 import type { ConfigMap } from "../../lib/domain/route-config";
 import { SYSTEM_NAMESPACE } from "../../lib/domain/webhook";
 import { ANNOTATION_SPEC_HASH, digest } from "./compare";
-import { IN_FORCE } from "./in-force";
+import { markLabels } from "./in-force";
 import type { AnyPolicy } from "./observed";
 import type { Write } from "./plan";
 
@@ -67,8 +68,13 @@ const markRef = {
   apiVersion: "v1",
   kind: "ConfigMap",
   namespace: SYSTEM_NAMESPACE,
-  name: IN_FORCE,
+  name: IN_FORCE_CONFIG_MAP,
 } as const;
+
+/** The mark that API servers know, or are to; undefined where none was written. */
+export async function readMark(client: KubernetesClient): Promise<string | undefined> {
+  return (await client.get<ConfigMap>(markRef))?.data?.mark;
+}
 
 /** Writes the mark that API servers are asked for. @returns whether that took a write. */
 export async function writeMark(
@@ -78,12 +84,16 @@ export async function writeMark(
 ): Promise<boolean> {
   const live = await client.get<ConfigMap>(markRef);
   if (live?.data?.mark === mark) return false;
-  const labels = { [LABEL_MANAGED_BY]: MANAGED_BY, [LABEL_NAMESPACE]: SYSTEM_NAMESPACE };
+  const labels = {
+    [LABEL_MANAGED_BY]: MANAGED_BY,
+    [LABEL_NAMESPACE]: SYSTEM_NAMESPACE,
+    ...markLabels,
+  };
   const object = {
     apiVersion: "v1",
     kind: "ConfigMap",
     metadata: {
-      name: IN_FORCE,
+      name: IN_FORCE_CONFIG_MAP,
       namespace: SYSTEM_NAMESPACE,
       labels,
       ...(owner === undefined ? {} : { ownerReferences: [owner] }),

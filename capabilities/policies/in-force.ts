@@ -1,6 +1,7 @@
 import type { KubernetesObject } from "../../lib/api";
 import { SYSTEM_NAMESPACE } from "../../lib/domain/webhook";
-import { LABEL_NAMESPACE_NAME } from "../../lib/domain/names";
+import { IN_FORCE_CONFIG_MAP, IN_FORCE_PROBE } from "../../lib/domain/admission-policies";
+import { LABEL_NAMESPACE_NAME, LABEL_USE } from "../../lib/domain/names";
 import type { PolicyVersion } from "./resources";
 import type { AnyPolicy } from "./observed";
 
@@ -9,10 +10,8 @@ import type { AnyPolicy } from "./observed";
 // it was written. API servers hear of policies, bindings and parameters in the order of their writes, and the mark is
 // written last: who knows it knows all that was written before.
 
-/** Name of the policies, their bindings, and of the ConfigMap (in `pepr-system`) that holds the mark. */
-export const IN_FORCE = "fairlead-policies-in-force";
-/** Name of the ConfigMap that is never made. */
-export const IN_FORCE_PROBE = "fairlead-policies-probe";
+/** Name of the policies and of their bindings. */
+const NAME = IN_FORCE_CONFIG_MAP;
 const SENTENCE = "fairlead's policies are in force:";
 const VALIDATING = "admissionregistration.k8s.io/v1";
 
@@ -34,12 +33,14 @@ const matchConstraints = {
   ],
 };
 const paramKind = { apiVersion: "v1", kind: "ConfigMap" };
+/** By label: what its cache does not have by name, an API server reads elsewhere, and knows it before its time. */
+export const markLabels: Readonly<Record<string, string>> = { [LABEL_USE]: "policies-in-force" };
 const paramRef = {
-  name: IN_FORCE,
   namespace: SYSTEM_NAMESPACE,
   parameterNotFoundAction: "Allow",
+  selector: { matchLabels: markLabels },
 };
-const metadata = { name: IN_FORCE };
+const metadata = { name: NAME };
 
 /** The policies by which it is seen whether policies are in force, and their bindings. */
 export function inForceObjects(version: PolicyVersion): readonly AnyPolicy[] {
@@ -85,13 +86,13 @@ export function inForceObjects(version: PolicyVersion): readonly AnyPolicy[] {
       apiVersion: `admissionregistration.k8s.io/${version}`,
       kind: "MutatingAdmissionPolicyBinding",
       metadata,
-      spec: { policyName: IN_FORCE, paramRef },
+      spec: { policyName: NAME, paramRef },
     },
     {
       apiVersion: VALIDATING,
       kind: "ValidatingAdmissionPolicyBinding",
       metadata,
-      spec: { policyName: IN_FORCE, paramRef, validationActions: ["Deny"] },
+      spec: { policyName: NAME, paramRef, validationActions: ["Deny"] },
     },
   ];
 }

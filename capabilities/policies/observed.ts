@@ -1,5 +1,6 @@
 import type { KubernetesObject } from "../../lib/api";
 import type { AdmissionSetting } from "../../lib/domain/settings";
+import type { WebhookWidth } from "../../lib/domain/webhook-state";
 import type { PolicyVersion } from "./resources";
 
 /** A policy or a binding, mutating or validating, with whatever metadata it has. */
@@ -10,9 +11,7 @@ export interface AnyPolicy extends KubernetesObject {
 /** The webhook's configuration, as far as it matters who admits what. */
 export type WebhookState =
   /** It does not exist. */
-  | { readonly kind: "absent" }
-  /** `wide`: all that concerns fairlead reaches it. `narrow`: what policies do does not. `other`: neither. */
-  | { readonly kind: "wide" | "narrow" | "other"; readonly uid: string };
+  { readonly kind: "absent" } | { readonly kind: WebhookWidth };
 
 /** The parameters, compared with how they are to be. */
 export interface ParamsState {

@@ -21,7 +21,12 @@ import type { ConfigMap } from "../../lib/domain/route-config";
 import { ignoredNamespaces, SYSTEM_NAMESPACE } from "../../lib/domain/webhook";
 import { covers, digest, isOwn } from "./compare";
 import type { ParamsState } from "./observed";
-import { clusterParamsOf, namespaceParamsOf, ownParametersKey, type Parameters } from "./params";
+import {
+  clusterParamsOf,
+  namespaceParamsOf,
+  OWN_PARAMETERS_PREFIX,
+  type Parameters,
+} from "./params";
 
 /** What parameters are made from. */
 export interface ParameterInputs {
@@ -49,7 +54,8 @@ const fieldManager = FIELD_MANAGERS.policies;
  * cluster. What they are to be is computed from caches; a write is made where that differs.
  */
 export class ParameterMaps {
-  readonly live: Cache<ConfigMap>;
+  /** Empty before `open`. */
+  #live: Cache<ConfigMap> | undefined;
   /** Why a namespace's can't be written: what the API server says. */
   readonly #refused = new Map<string, string>();
 
@@ -58,21 +64,31 @@ export class ParameterMaps {
     private readonly context: CacheContext,
     private readonly inputs: ParameterInputs,
     private readonly owner: () => OwnerReference | undefined,
-  ) {
+  ) {}
+
+  /** Opens the watch of what there is. */
+  open(): Cache<ConfigMap> {
+    const { context } = this;
     const { scope } = context;
     // The cluster's own are in fairlead's namespace, which is in no list.
     const here = scope && { ...scope, controlPlanes: [...scope.controlPlanes, SYSTEM_NAMESPACE] };
-    this.live = openScopedCache<ConfigMap>(here ? { ...context, scope: here } : context, {
+    this.#live ??= openScopedCache<ConfigMap>(here ? { ...context, scope: here } : context, {
       apiVersion: "v1",
       kind: "ConfigMap",
       fieldSelector: `metadata.name=${PARAMETERS_CONFIG_MAP}`,
     });
+    return this.#live;
+  }
+
+  /** Ends the watch. */
+  stop(): void {
+    this.#live?.stop();
   }
 
   /** All namespaces that have parameters, or are to have some; the system's, which has the cluster's, comes last. */
   namespaces(): readonly string[] {
     const { routes, hostedAPIServers } = this.inputs;
-    const all = [...routes.list(), ...hostedAPIServers.list(), ...this.live.list()];
+    const all = [...routes.list(), ...hostedAPIServers.list(), ...this.#all()];
     const names = new Set(all.map(({ metadata }) => metadata.namespace ?? ""));
     names.delete(SYSTEM_NAMESPACE);
     return [...names, SYSTEM_NAMESPACE];
@@ -81,11 +97,12 @@ export class ParameterMaps {
   /** How all of them compare with how they are to be. */
   state(): ParamsState {
     const all = this.namespaces();
-    const live = this.live.list();
+    const live = this.#all();
     const foreign = all.filter((each) => each !== SYSTEM_NAMESPACE && this.isInTheWay(each));
     const shared = this.#find(SYSTEM_NAMESPACE);
     return {
-      outOfLine: all.filter((namespace) => !this.isInTheWay(namespace))
+      outOfLine: all
+        .filter((namespace) => !this.isInTheWay(namespace))
         .filter((namespace) => this.#isOutOfLine(namespace)).length,
       own: live.filter(isOwn).length,
       foreign: [...foreign].sort(),
@@ -99,8 +116,7 @@ export class ParameterMaps {
   /** Changes whenever one of them does. */
   versions(): string {
     return digest(
-      this.live
-        .list()
+      this.#all()
         .map(({ metadata: { namespace, uid, resourceVersion } }) => [
           namespace,
           uid,
@@ -148,8 +164,12 @@ export class ParameterMaps {
     this.#refused.clear();
   }
 
+  #all(): readonly ConfigMap[] {
+    return this.#live?.list() ?? [];
+  }
+
   #find(namespace: string): ConfigMap | undefined {
-    return this.live.get(PARAMETERS_CONFIG_MAP, namespace);
+    return this.#live?.get(PARAMETERS_CONFIG_MAP, namespace);
   }
 
   /** Whether a namespace can't have parameters: a ConfigMap of others is in the way, or the write was refused. */
@@ -206,13 +226,15 @@ export class ParameterMaps {
     const names = new Set(
       this.inputs.hostedAPIServers.list().map(({ metadata }) => metadata.namespace ?? ""),
     );
-    return [...names].filter((namespace) => this.#find(namespace) !== undefined || this.#refused.has(namespace));
+    return [...names].filter(
+      (namespace) => this.#find(namespace) !== undefined || this.#refused.has(namespace),
+    );
   }
 
   /** The cluster's parameters say that a namespace's own count. */
   #isStillCounted(namespace: string): boolean {
     const shared = this.#find(SYSTEM_NAMESPACE);
-    return shared?.data?.[ownParametersKey(namespace)] !== undefined;
+    return shared?.data?.[`${OWN_PARAMETERS_PREFIX}${namespace}`] !== undefined;
   }
 
   #metadata(namespace: string) {

@@ -208,7 +208,10 @@ function reliableAtMs(observed: Observed, memory: Memory, seenSinceMs: number): 
   return seenSinceMs + propagationMs * 2 ** narrowedAtMs.length;
 }
 
-const preparing = byWebhook("Preparing", "Policies are being written, and API servers hear of them.");
+const preparing = byWebhook(
+  "Preparing",
+  "Policies are being written, and API servers hear of them.",
+);
 const notInForce = byWebhook(
   "NotInForce",
   "An API server does not follow fairlead's policies, though it serves them.",
@@ -267,8 +270,7 @@ function remember(observed: Observed, memory: Memory): Memory {
     wideWith,
     narrowedAtMs: recent(memory.narrowedAtMs, nowMs),
     writtenAtMs: recent(memory.writtenAtMs, nowMs),
-    block:
-      memory.block !== undefined && nowMs < memory.block.untilMs ? memory.block : undefined,
+    block: memory.block !== undefined && nowMs < memory.block.untilMs ? memory.block : undefined,
     foreignAtMs: new Map([...still, ...params.foreign.map((each) => [each, nowMs] as const)]),
   };
 }
@@ -290,8 +292,7 @@ export function planPolicies(observed: Observed, memory: Memory): Planned {
     return { admission: obstacle, plan: leave(observed, remembered), memory: forgets };
   }
   const { step, isBroken } = prepare(observed, compared);
-  const isTrusted =
-    remembered.isTrusted === true && !isBroken && observed.sight !== "notInForce";
+  const isTrusted = remembered.isTrusted === true && !isBroken && observed.sight !== "notInForce";
   if (isTrusted) return trust(observed, remembered, step);
   const lost = { ...remembered, isTrusted: false };
   if (isBroken || step !== undefined) {

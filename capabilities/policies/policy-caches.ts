@@ -15,20 +15,19 @@ function project(object: AnyPolicy): AnyPolicy {
 
 /** The policies and bindings of the cluster: validating ones, and mutating ones of the version that is served. */
 export class PolicyCaches {
-  readonly #validating: readonly Cache<AnyPolicy>[];
+  #validating: readonly Cache<AnyPolicy>[] = [];
   #mutating: readonly Cache<AnyPolicy>[] = [];
   #version: PolicyVersion | undefined;
 
   constructor(
     private readonly context: CacheContext,
     private readonly onChange: () => void,
-  ) {
-    this.#validating = this.#open("Validating", "v1");
-  }
+  ) {}
 
-  /** Resolves once the validating ones are known. */
-  get synced(): Promise<void> {
-    return Promise.all(this.#validating.map(({ synced }) => synced)).then(() => undefined);
+  /** Follows the validating ones, from when they are known on. */
+  async open(): Promise<void> {
+    if (this.#validating.length === 0) this.#validating = this.#open("Validating", "v1");
+    await Promise.all(this.#validating.map(async ({ synced }) => synced));
   }
 
   /** Follows mutating policies in another version, or in none. */
@@ -37,7 +36,7 @@ export class PolicyCaches {
     for (const cache of this.#mutating) cache.stop();
     this.#version = version;
     this.#mutating = version === undefined ? [] : this.#open("Mutating", version);
-    await Promise.all(this.#mutating.map(({ synced }) => synced));
+    await Promise.all(this.#mutating.map(async ({ synced }) => synced));
   }
 
   /** Those that are fairlead's, or have one of these names. */

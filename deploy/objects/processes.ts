@@ -53,6 +53,7 @@ function container(process: ProcessNames, module: PackedModule): Template {
       { name: "PEPR_API_PATH", value: API_PATH },
       { name: "PEPR_PRETTY_LOG", value: "false" },
       { name: "LOG_LEVEL", value: value("logLevel") },
+      { name: "FAIRLEAD_ADMISSION", value: value("admission.mode") },
       namespaces("FAIRLEAD_GATEWAY_NAMESPACES", "rbac.gatewayNamespaces"),
       namespaces("FAIRLEAD_CONTROL_PLANE_NAMESPACES", "rbac.controlPlaneNamespaces"),
     ],

@@ -5,30 +5,16 @@ import type { Admission } from "../domain/admission";
 export class AdmissionMode {
   #current: Admission | undefined;
   readonly #listeners: (() => void)[] = [];
-  #markKnown: () => void = () => undefined;
-  /** Resolves once it was decided. */
-  readonly synced: Promise<void>;
-
-  constructor() {
-    this.synced = new Promise((resolve) => {
-      this.#markKnown = resolve;
-    });
-  }
 
   /** Undefined before it was decided. */
   get current(): Admission | undefined {
     return this.#current;
   }
 
-  get isSynced(): boolean {
-    return this.#current !== undefined;
-  }
-
   /** Decides; who listens is told where it is another decision. */
   decide(admission: Admission): void {
     if (equals(this.#current, admission)) return;
     this.#current = admission;
-    this.#markKnown();
     for (const listener of this.#listeners) listener();
   }
 

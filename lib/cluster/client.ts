@@ -49,6 +49,13 @@ export interface ApplyOptions {
   readonly subresource?: "status";
 }
 
+/** What somebody wants to do; no name and no namespace: to all of them. */
+export interface AccessQuestion {
+  readonly verb: string;
+  readonly group: string;
+  readonly resource: string;
+}
+
 /** Which API server of several is asked. */
 export interface ServerChoice {
   /** True: on a connection of its own, so that a load balancer chooses again. */
@@ -136,6 +143,20 @@ export class KubernetesClient {
       ...choice,
       timeoutMs: LOOK_TIMEOUT_MS,
     });
+  }
+
+  /** Whether this client may do something in the whole cluster. */
+  async mayI(question: AccessQuestion): Promise<boolean> {
+    const { status } = await this.connection.send<{ readonly status: { allowed: boolean } }>({
+      method: "POST",
+      path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+      body: {
+        apiVersion: "authorization.k8s.io/v1",
+        kind: "SelfSubjectAccessReview",
+        spec: { resourceAttributes: question },
+      },
+    });
+    return status.allowed;
   }
 
   /** The names of the resources that an API server serves in a version of a group; none where it does not serve that. */

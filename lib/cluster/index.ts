@@ -1,3 +1,4 @@
+export { AdmissionMode } from "./admission-mode";
 export { AdmissionNotes, AdmissionTimer, mendResponse } from "./admission";
 export { Backoff } from "./backoff";
 export {
@@ -16,6 +17,7 @@ export { probeGateway, type GatewayProbe, type GatewaySighting } from "./gateway
 export {
   KubernetesClient,
   refOf,
+  type AccessQuestion,
   type ApplyOptions,
   type Collection,
   type PatchOptions,

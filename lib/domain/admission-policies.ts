@@ -12,3 +12,8 @@ export const USE_ADMISSION = "admission";
 export const parameterLabels: Readonly<Record<string, string>> = {
   [`${GROUP}/use`]: USE_ADMISSION,
 };
+
+/** The ConfigMap (in `SYSTEM_NAMESPACE`) that API servers are asked for, to see that they follow fairlead's policies. */
+export const IN_FORCE_CONFIG_MAP = "fairlead-policies-in-force";
+/** The ConfigMap that nobody can make: API servers are asked by the attempt. */
+export const IN_FORCE_PROBE = "fairlead-policies-probe";

@@ -4,6 +4,8 @@ export type WebhookReason =
   | "AsSet"
   /** There is no MutatingWebhookConfiguration of fairlead's, so nothing is admitted at all. */
   | "NotInstalled"
+  /** fairlead has no right to write policies; in the restricted mode that is the default. */
+  | "RightsMissing"
   /** An API server does not serve MutatingAdmissionPolicies. */
   | "NotServed"
   /** An object of that name exists and is not fairlead's. */
@@ -37,4 +39,17 @@ export function describeAdmission(admission: Admission): string {
   if (admission.by === "webhook") return `Webhook: ${admission.reason}: ${admission.message}`;
   if (admission.except.length === 0) return "Policy";
   return `Policy, and Webhook for ${admission.except.join(", ")}`;
+}
+
+const BY_WEBHOOK = /^Webhook: ([A-Za-z]+): (.*)$/s;
+const BY_POLICIES = /^Policy(?:, and Webhook for (.+))?$/;
+
+/** Reads what `describeAdmission` wrote; undefined where it says nothing, which means the webhook. */
+export function parseAdmission(text: string | undefined): Admission | undefined {
+  const [, reason, message = ""] = BY_WEBHOOK.exec(text ?? "") ?? [];
+  if (reason !== undefined) return { by: "webhook", reason: reason as WebhookReason, message };
+  const found = BY_POLICIES.exec(text ?? "");
+  if (found === null) return undefined;
+  const except = (found[1] ?? "").split(", ").filter((name) => name !== "");
+  return { by: "policies", reason: "InForce", except };
 }

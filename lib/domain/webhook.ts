@@ -70,13 +70,15 @@ export interface WebhookScope {
   readonly namespaces?: readonly string[];
   /** Whether admission policies are in force, so that only what they can't express is the webhook's. Default: no. */
   readonly policies?: boolean;
+  /** Beside policies: namespaces in which they can't act, so that all of these is the webhook's. */
+  readonly except?: readonly string[];
 }
 
 /** More names than this are left to the watch: an expression is read at each write of a Service. */
 const MAX_SERVICE_NAMES = 128;
 
 /** Never called for these: the control plane must come up without fairlead, and fairlead without itself. */
-const ignoredNamespaces = ["kube-system", SYSTEM_NAMESPACE];
+export const ignoredNamespaces: readonly string[] = ["kube-system", SYSTEM_NAMESPACE];
 
 /** A Pod that `routingOf` calls routed. */
 function podsExpression(): string {
@@ -150,6 +152,34 @@ function matchingContests(): Matching {
   };
 }
 
+/** Both: all that concerns fairlead in some namespaces, and in all others what policies can't express. */
+function matchingExceptions(scope: WebhookScope, except: readonly string[]): Matching {
+  const { matchConditions, rules } = matchingAll(scope);
+  const [pods, services] = matchConditions.map(({ expression }) => expression);
+  const isExcepted = `request.namespace in ${listOf([...except].sort())}`;
+  return {
+    matchConditions: [
+      {
+        name: "excepted-pods",
+        expression: `request.resource.resource != "pods" ||\n(${isExcepted} && (${pods ?? ""}))`,
+      },
+      {
+        name: "excepted-services",
+        expression: `request.resource.resource != "services" ||
+(${isExcepted} ? (${services ?? ""}) : request.operation == "UPDATE" &&
+!(${isOwnWrite}) && ((${isSetBack}) ||\n(${isContestDropped})))`,
+      },
+    ],
+    rules,
+  };
+}
+
+function matching(scope: WebhookScope): Matching {
+  if (scope.policies !== true) return matchingAll(scope);
+  const { except = [] } = scope;
+  return except.length === 0 ? matchingContests() : matchingExceptions(scope, except);
+}
+
 /**
  * What is to reach fairlead's webhook, and how: only what its admission might change, deny or warn of, or, beside
  * policies, what of it they can't express. What it depends on in the cluster (a route, zones, versions) no condition can
@@ -161,7 +191,7 @@ function matchingContests(): Matching {
  */
 export function webhookRules(scope: WebhookScope = {}): WebhookRules {
   return {
-    ...(scope.policies === true ? matchingContests() : matchingAll(scope)),
+    ...matching(scope),
     matchPolicy: "Equivalent",
     namespaceSelector: { matchExpressions: namespaceRequirements(scope.namespaces) },
     reinvocationPolicy: "IfNeeded",

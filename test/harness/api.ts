@@ -64,6 +64,9 @@ const collections = {
   NetworkPolicy: "/apis/networking.k8s.io/v1/networkpolicies",
   MutatingWebhookConfiguration:
     "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+  MutatingAdmissionPolicy: "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies",
+  MutatingAdmissionPolicyBinding:
+    "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings",
   ValidatingAdmissionPolicy: "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
   ValidatingAdmissionPolicyBinding:
     "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",

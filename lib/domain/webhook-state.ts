@@ -1,0 +1,34 @@
+import { equals } from "ramda";
+import { webhookRules, type WebhookRules, type WebhookScope } from "./webhook";
+
+/** A webhook as it is; only what is looked at is typed. */
+export interface WebhookFields {
+  readonly [field: string]: unknown;
+}
+
+/** How much reaches fairlead's webhook. */
+export type WebhookWidth =
+  /** All that concerns fairlead. */
+  | "wide"
+  /** What policies can't express, exceptions aside: somebody has relied on them. */
+  | "narrow"
+  /** Neither: it was never brought in line, or was by another version, or somebody has changed it. */
+  | "other";
+
+const namesOf = (conditions: unknown): readonly string[] =>
+  Array.isArray(conditions) ? conditions.map(({ name }: { readonly name: string }) => name) : [];
+
+/** Which conditions there are tells how it was meant, whatever they say. */
+function isNarrow(live: WebhookFields, { matchConditions }: WebhookRules): boolean {
+  return equals(namesOf(live.matchConditions), namesOf(matchConditions));
+}
+
+/** How much reaches the webhook as it is. */
+export function widthOf(live: WebhookFields | undefined, scope: WebhookScope): WebhookWidth {
+  if (live === undefined) return "other";
+  const wide = Object.entries(webhookRules(scope));
+  if (wide.every(([field, value]) => equals(live[field], value as unknown))) return "wide";
+  const beside = { ...scope, policies: true };
+  const narrow = [webhookRules(beside), webhookRules({ ...beside, except: ["any"] })];
+  return narrow.some((rules) => isNarrow(live, rules)) ? "narrow" : "other";
+}
