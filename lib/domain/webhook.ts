@@ -160,11 +160,14 @@ function matchingContests(): Matching {
  * @see https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#matching-requests-matchconditions
  */
 export function webhookRules(scope: WebhookScope = {}): WebhookRules {
+  const { matchConditions, rules } =
+    scope.policies === true ? matchingContests() : matchingAll(scope);
   return {
-    ...(scope.policies === true ? matchingContests() : matchingAll(scope)),
+    matchConditions,
     matchPolicy: "Equivalent",
     namespaceSelector: { matchExpressions: namespaceRequirements(scope.namespaces) },
     reinvocationPolicy: "IfNeeded",
+    rules,
     sideEffects: "None",
     // The admission waits for its inputs for three seconds at most.
     timeoutSeconds: 5,
