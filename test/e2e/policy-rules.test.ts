@@ -7,7 +7,13 @@ import { Interrogation, type Comparison } from "../harness/differential/ask";
 import { admissionCases, type AdmissionCase } from "../harness/differential/cases";
 import { decidedPods, decidedServices } from "../harness/differential/decided";
 import { Impersonator } from "../harness/differential/impersonator";
-import { arms, templateName, type Place, type Question } from "../harness/differential/places";
+import {
+  arms,
+  templateName,
+  type Arm,
+  type Place,
+  type Question,
+} from "../harness/differential/places";
 import { podPlaces } from "../harness/differential/pods";
 import { servicePlaces } from "../harness/differential/services";
 import {
@@ -113,6 +119,18 @@ async function expectKept(cluster: EmbeddedCluster, apiVersion: PolicyVersion): 
   }
 }
 
+/** Waits until something becomes of what is sent. */
+async function untilChanged(
+  interrogation: Interrogation,
+  questions: readonly Question[],
+  arm: Arm,
+): Promise<void> {
+  await eventually(async () => {
+    const { counts } = await interrogation.compare(questions, arm, (_, outcome) => outcome);
+    if (counts.changed === 0) throw new Error(`nobody decides in the arm of ${arm}`);
+  });
+}
+
 function expectSame({ differences, counts }: Comparison, atLeast: Partial<Comparison["counts"]>) {
   expect(differences.slice(0, SHOWN)).toEqual([]);
   for (const [kind, least] of Object.entries(atLeast)) {
@@ -183,14 +201,7 @@ describe("policies and the webhook", () => {
     await api.remove({ kind: "MutatingWebhookConfiguration", name: "pepr-fairlead" });
     await createPolicies(cluster, webhooksInArms(fairlead));
     await inForce(HERE);
-    await eventually(async () => {
-      const { differences, counts } = await interrogation.compare(
-        questionsOf(last),
-        "policies",
-        "webhook",
-      );
-      expect({ differences, changed: counts.changed }).toEqual({ differences: [], changed: 1 });
-    });
+    await untilChanged(interrogation, questionsOf(last), "webhook");
   }, START_TIMEOUT_MS);
 
   afterAll(async () => {
@@ -306,14 +317,7 @@ describe("policies of version v1beta1, on Kubernetes 1.34 with its feature gate"
     await api.create(namespace("pepr-system"));
     await tell(api, parametersInArms(placed, { minor: 34, zones: 2, services }));
     await createPolicies(cluster, policiesInArms("v1beta1"));
-    await eventually(async () => {
-      const { counts } = await interrogation().compare(
-        questionsOf(places).slice(0, SHOWN),
-        "policies",
-        (_question, outcome) => outcome,
-      );
-      expect(counts.changed).toBeGreaterThan(0);
-    });
+    await untilChanged(interrogation(), questionsOf(places).slice(0, SHOWN), "policies");
   }, START_TIMEOUT_MS);
 
   afterAll(async () => {

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { Impersonator } from "./impersonator";
+import type { Impersonator } from "./impersonator";
 import { Refusal, refOf, type AnyObject } from "../api";
 import { inParallel } from "../parallel";
 import { inArm, withoutArm, type Arm, type Question } from "./places";

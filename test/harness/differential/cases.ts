@@ -68,7 +68,7 @@ function caseOf({ name, given, when }: Read, place: number, kind: string): Admis
   const documents = parseAllDocuments(renamed(given, place))
     .map((document) => document.toJS() as AnyObject | null)
     .filter((document) => document !== null);
-  const world = (documents.find((each) => each.kind === "World")?.spec ?? {}) as Given["world"];
+  const world = (documents.find((each) => each.kind === "World")?.spec ?? {});
   const objects = documents.filter((each) => each.kind !== "World");
   const { namespace = templateName(place, "a") } = parsed.metadata;
   const subject = { ...parsed, metadata: { ...parsed.metadata, namespace } };

@@ -25,12 +25,12 @@ function absentIfEmpty(entries: Readonly<Record<string, string>> | undefined, ke
 }
 
 /** An outcome with the annotations and the value that a Service has. */
-function withMarksOf(outcome: Outcome, { metadata, spec }: Service): Outcome {
-  const { annotations: _annotations, ...others } = outcome.object?.metadata ?? {};
-  const { trafficDistribution: _value, ...rest } = outcome.object?.spec ?? {};
+function withMarksOf(outcome: Outcome, answered: AnyObject, { metadata, spec }: Service): Outcome {
+  const { annotations: _annotations, ...others } = answered.metadata;
+  const { trafficDistribution: _value, ...rest } = answered.spec ?? {};
   const value = spec?.trafficDistribution;
   const object = {
-    ...(outcome.object as AnyObject),
+    ...answered,
     metadata: { ...others, ...absentIfEmpty(metadata.annotations, "annotations") },
     spec: { ...rest, ...(value === undefined ? {} : { trafficDistribution: value }) },
   };
@@ -60,7 +60,8 @@ export function decidedServices(places: readonly Place[], topology: ClusterTopol
     });
     if (["ContestKept", "SetAgain", "Contested"].includes(decision.reason)) return undefined;
     const service = decision.kind === "change" ? decision.service : subject;
-    return { ...withMarksOf(outcome, service), warnings: decision.warnings };
+    const answered = outcome.object ?? question.object;
+    return { ...withMarksOf(outcome, answered, service), warnings: decision.warnings };
   };
 }
 
@@ -81,11 +82,12 @@ export function decidedPods(places: readonly Place[], services: Services): Expec
       return withoutArm({ code: 403, message: decision.message, warnings: [] });
     }
     const { metadata, spec } = decision.kind === "change" ? decision.pod : subject;
-    const { labels: _labels, ...others } = outcome.object?.metadata ?? {};
-    const { hostAliases: _aliases, ...rest } = outcome.object?.spec ?? {};
+    const answered = outcome.object ?? question.object;
+    const { labels: _labels, ...others } = answered.metadata;
+    const { hostAliases: _aliases, ...rest } = answered.spec ?? {};
     const { hostAliases } = spec;
     const object = {
-      ...(outcome.object as AnyObject),
+      ...answered,
       metadata: { ...others, ...absentIfEmpty(metadata.labels, "labels") },
       spec: { ...rest, ...(hostAliases == null ? {} : { hostAliases }) },
     };
