@@ -190,11 +190,13 @@ function matching(scope: WebhookScope): Matching {
  * @see https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#matching-requests-matchconditions
  */
 export function webhookRules(scope: WebhookScope = {}): WebhookRules {
+  const { matchConditions, rules } = matching(scope);
   return {
-    ...matching(scope),
+    matchConditions,
     matchPolicy: "Equivalent",
     namespaceSelector: { matchExpressions: namespaceRequirements(scope.namespaces) },
     reinvocationPolicy: "IfNeeded",
+    rules,
     sideEffects: "None",
     // The admission waits for its inputs for three seconds at most.
     timeoutSeconds: 5,

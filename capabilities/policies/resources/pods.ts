@@ -89,7 +89,7 @@ const denials: readonly Validation[] = [
   {
     expression: `!(${literal(PARAMETERS.denial)} in params.data)`,
     message: "fairlead: the route of this namespace can't be followed.",
-    messageExpression: parameter("denial"),
+    messageExpression: `string(${parameter("denial")})`,
   },
   {
     // Mutating policies come before webhooks, and are not asked again about what they had nothing to do with.
