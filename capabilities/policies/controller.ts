@@ -11,12 +11,13 @@ import {
   type AdmissionMode,
   type Cache,
   type CacheContext,
+  type Change,
   type EventRecorder,
   type Outcome,
   type Queue,
 } from "../../lib/cluster";
-import { describeAdmission, type Admission } from "../../lib/domain/admission";
-import { ANNOTATION_ADMISSION, FIELD_MANAGERS } from "../../lib/domain/names";
+import type { ConfigMap } from "../../lib/domain/route-config";
+import type { Admission } from "../../lib/domain/admission";
 import type { AdmissionSetting } from "../../lib/domain/settings";
 import {
   SYSTEM_NAMESPACE,
@@ -39,11 +40,13 @@ import {
   type WebhookState,
 } from "./observed";
 import { ParameterMaps, type ParameterInputs } from "./parameter-maps";
+import { OWN_PARAMETERS_PREFIX } from "./params";
 import { planPolicies, type Planned, type PolicyStep } from "./plan";
 import { PolicyCaches } from "./policy-caches";
 import { policyObjects, type PolicyVersion } from "./resources";
 import { missingRight } from "./rights";
 import { RouteIndex } from "./route-index";
+import { AdmissionTeller } from "./teller";
 
 /** fairlead's MutatingWebhookConfiguration. */
 export interface WebhookConfiguration extends KubernetesObject {
@@ -89,6 +92,10 @@ const MAX_STEPS = 12;
 const BLOCKED_MS = 600_000;
 /** Policies that are relied on are looked at again. */
 const RECHECK_MS = 600_000;
+/** Where many namespaces change, the cluster's parameters are written for some at once. */
+const TOGETHER_MS = 100;
+/** What is waited for is heard of; this is for what did not change by a write. */
+const LOOK_AGAIN: Outcome = { kind: "again", afterMs: 2_000 };
 const DONE: Outcome = { kind: "done" };
 
 /** What becomes of the parameters. */
@@ -100,11 +107,13 @@ class Policies implements PoliciesController {
   readonly #policies: PolicyCaches;
   readonly #parameters: ParameterMaps;
   readonly #routes: RouteIndex;
+  readonly #teller: AdmissionTeller;
   #memory: Memory = NOTHING_REMEMBERED;
   #served: PolicyVersion | undefined;
   /** How wide API servers are to be asked before the next plan; undefined: what is known will do. */
   #ask: Width | undefined = "all";
   #mark: string | undefined;
+  #isMarkGone = false;
   #parameterMode: ParameterMode = "leave";
   #checkedAtMs = 0;
   #isReady = false;
@@ -118,6 +127,7 @@ class Policies implements PoliciesController {
     });
     this.#parameters = new ParameterMaps(context, inputs, () => this.#owner());
     this.#routes = new RouteIndex(inputs.routes);
+    this.#teller = new AdmissionTeller({ ...context, configuration: () => this.#configuration() });
     this.queue = createQueue({
       name: "policies",
       reconcile: async (key) => this.#reconcile(key),
@@ -158,15 +168,12 @@ class Policies implements PoliciesController {
     if (this.#isOpen) return true;
     const missing = await missingRight(this.context);
     if (missing !== undefined) {
-      await this.#admitBy({ by: "webhook", reason: "RightsMissing", message: missing });
+      await this.#teller.tell({ by: "webhook", reason: "RightsMissing", message: missing });
       return false;
     }
     const live = this.#parameters.open();
     live.onChange((change) => {
-      this.#namespaceChanged(change.object.metadata.namespace ?? "");
-      const wasOwn = change.previous === undefined || isOwn(change.previous);
-      const isSettled = this.#memory.isTrusted === true && wasOwn && isOwn(change.object);
-      if (!isSettled) this.#wake();
+      this.#parametersChanged(change);
     });
     await Promise.all([live.synced, this.#policies.open()]);
     this.#isOpen = true;
@@ -206,6 +213,17 @@ class Policies implements PoliciesController {
     }
   }
 
+  #parametersChanged({ object, previous = object }: Change<ConfigMap>): void {
+    const { namespace = "" } = object.metadata;
+    this.#namespaceChanged(namespace);
+    // Those that counted may go when they count no more.
+    const counted = namespace === SYSTEM_NAMESPACE ? noLongerCounted(previous, object) : [];
+    for (const each of counted) this.#namespaceChanged(each);
+    const { isTrusted, foreignAtMs } = this.#memory;
+    const isSettled = isTrusted === true && foreignAtMs.size === 0;
+    if (!isSettled || !isOwn(object) || !isOwn(previous)) this.#wake();
+  }
+
   #wake(): void {
     if (this.#isReady) this.queue.add(MODE_KEY);
   }
@@ -226,7 +244,9 @@ class Policies implements PoliciesController {
     if (!this.#isReady || this.#parameterMode === "leave") return;
     this.queue.add(NAMESPACE_PREFIX + namespace);
     // It may be one whose own parameters count, or count no more.
-    if (namespace !== SYSTEM_NAMESPACE) this.queue.add(NAMESPACE_PREFIX + SYSTEM_NAMESPACE);
+    if (namespace !== SYSTEM_NAMESPACE) {
+      this.queue.add(NAMESPACE_PREFIX + SYSTEM_NAMESPACE, TOGETHER_MS);
+    }
     if (this.#parameters.isInTheWay(namespace)) this.#wake();
   }
 
@@ -265,13 +285,12 @@ class Policies implements PoliciesController {
       const observed = this.#observe(sight);
       const planned = planPolicies(observed, this.#memory);
       this.#memory = planned.memory;
-      await this.#admitBy(planned.admission);
+      await this.#teller.tell(planned.admission);
       this.#keepParameters(planned, observed);
       if (planned.plan.step === "rest") return this.#comeToRest(planned.plan.nextAtMs);
       sight = await this.#take(planned.plan, observed);
-      if (planned.plan.step === "params") return DONE;
       // The caches hear of a write a moment later, and wake this key then.
-      if (planned.plan.step === "write") return DONE;
+      if (planned.plan.step === "params" || planned.plan.step === "write") return LOOK_AGAIN;
     }
     throw new Error("somebody else keeps writing fairlead's policies");
   }
@@ -318,7 +337,8 @@ class Policies implements PoliciesController {
   async #take(step: Exclude<PolicyStep, { step: "rest" }>, observed: Observed): Promise<Sight> {
     switch (step.step) {
       case "params":
-        if (!step.wanted) await removeMark(this.context.client);
+        if (!step.wanted && !this.#isMarkGone) await removeMark(this.context.client);
+        this.#isMarkGone = !step.wanted;
         this.#wakeNamespaces();
         return "unseen";
       case "mark":
@@ -440,57 +460,13 @@ class Policies implements PoliciesController {
   #isWanted({ reason }: Admission): boolean {
     return reason === "Preparing" || reason === "NotInForce" || reason === "Contested";
   }
-
-  async #admitBy(admission: Admission): Promise<void> {
-    const { mode, log, metrics, events, setting } = this.context;
-    const before = mode.current;
-    mode.decide(admission);
-    metrics?.admittedBy(admission);
-    if (before?.by === admission.by && before.reason === admission.reason) {
-      await this.#annotate(admission);
-      return;
-    }
-    const about = { capability: "policies", key: `/${WEBHOOK_CONFIGURATION}`, action: "admit" };
-    const isBad = admission.by === "webhook" && !isPlain(admission, setting);
-    log[isBad && admission.reason !== "Preparing" ? "warn" : "info"](
-      { ...about, ...admission },
-      "Pods and Services are admitted by",
-    );
-    await this.#annotate(admission);
-    const configuration = this.#configuration();
-    if (configuration === undefined || admission.reason === "Preparing") return;
-    if (isPlain(admission, setting) && before === undefined) return;
-    events.event(configuration, {
-      type: isBad ? "Warning" : "Normal",
-      reason: admission.by === "policies" ? "AdmittedByPolicies" : "AdmittedByWebhook",
-      message: describeAdmission(admission),
-    });
-  }
-
-  /** Says it where it is looked for; what goes without saying is not said. */
-  async #annotate(admission: Admission): Promise<void> {
-    const { client, setting } = this.context;
-    const configuration = this.#configuration();
-    if (configuration === undefined) return;
-    const current = configuration.metadata.annotations?.[ANNOTATION_ADMISSION];
-    const text = isPlain(admission, setting) ? undefined : describeAdmission(admission);
-    if (current === text || (admission.reason === "Preparing" && current === undefined)) return;
-    const patch = { metadata: { annotations: { [ANNOTATION_ADMISSION]: text ?? null } } };
-    const { apiVersion, kind } = configuration;
-    const ref = { apiVersion, kind, name: WEBHOOK_CONFIGURATION };
-    try {
-      await client.patch(ref, patch, { type: "merge", fieldManager: FIELD_MANAGERS.policies });
-    } catch (error) {
-      if (!isNotFound(error)) throw error;
-    }
-  }
 }
 
-/** What every installation does where nobody has asked for anything else. */
-function isPlain({ by, reason }: Admission, setting: AdmissionSetting): boolean {
-  if (by === "policies") return false;
-  if (reason === "NotServed" || reason === "RightsMissing") return setting === "Auto";
-  return reason === "AsSet" || reason === "NotInstalled";
+/** The namespaces whose own parameters counted by the cluster's before, and do not now. */
+function noLongerCounted(before: ConfigMap, after: ConfigMap): readonly string[] {
+  return Object.keys(before.data ?? {})
+    .filter((key) => key.startsWith(OWN_PARAMETERS_PREFIX) && after.data?.[key] === undefined)
+    .map((key) => key.slice(OWN_PARAMETERS_PREFIX.length));
 }
 
 /**
