@@ -80,7 +80,8 @@ export class AdmissionTeller {
     const current = annotations?.[ANNOTATION_ADMISSION];
     const text = isPlain(admission, setting) ? undefined : describeAdmission(admission);
     if (current === text || (admission.reason === "Preparing" && current === undefined)) return;
-    if (this.#annotated?.text === text && this.#annotated.over === over) return;
+    const written = this.#annotated;
+    if (written !== undefined && written.text === text && written.over === over) return;
     this.#annotated = { text, over };
     const patch = { metadata: { annotations: { [ANNOTATION_ADMISSION]: text ?? null } } };
     const fieldManager = FIELD_MANAGERS.policies;
