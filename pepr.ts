@@ -6,7 +6,7 @@ import {
   exposureController,
   openExposureCaches,
 } from "./capabilities/exposure";
-import { policiesController } from "./capabilities/policies";
+import { policiesController, type PoliciesController } from "./capabilities/policies";
 import { podsCapability, Routes } from "./capabilities/pods";
 import {
   addressesFrom,
@@ -53,8 +53,10 @@ import {
   WatchList,
   type Cache,
   type CacheContext,
+  type EventRecorder,
   type WatchCaches,
 } from "./lib/cluster";
+import type { ConfigMap } from "./lib/domain/route-config";
 import { parseSettings } from "./lib/domain/settings";
 import packageJson from "./package.json";
 
@@ -165,6 +167,27 @@ interface Watching {
   readonly webhook: WebhookController;
 }
 
+/** Decides by what Pods and Services are admitted. */
+function startPolicies(
+  context: CacheContext & { readonly events: EventRecorder },
+  { caches, inputs, endpoints, webhook }: Watching,
+  routes: Cache<ConfigMap>,
+): PoliciesController {
+  return policiesController({
+    ...context,
+    setting: settings.admission,
+    mode: admissionMode,
+    inputs: { ...inputs, ...caches, routes },
+    configurations: webhook.configurations,
+    servers: {
+      list: () => serverAddresses(endpoints.list()),
+      onChange: (listener) => {
+        endpoints.onChange(listener);
+      },
+    },
+  });
+}
+
 async function startControllers(
   cluster: CacheContext,
   { caches, inputs, endpoints, webhook }: Watching,
@@ -203,20 +226,11 @@ async function startControllers(
     references: exposure.references,
     settings: { drainMs: settings.drainMs, graceMs: settings.graceMs },
   });
-  const policies = policiesController({
-    ...cluster,
-    setting: settings.admission,
-    mode: admissionMode,
-    inputs: { ...caches, ...inputs, hostedAPIServers: served, routes: routeConfigMaps },
-    configurations: webhook.configurations,
-    servers: {
-      list: () => serverAddresses(endpoints.list()),
-      onChange: (listener) => {
-        endpoints.onChange(listener);
-      },
-    },
-    events,
-  });
+  const policies = startPolicies(
+    { ...cluster, events },
+    { caches: { ...caches, hostedAPIServers: served }, inputs, endpoints, webhook },
+    routeConfigMaps,
+  );
   wakeGateway = (key) => {
     exposure.gateways.add(key);
   };

@@ -7,8 +7,8 @@ import type { AnyPolicy } from "./observed";
 
 // Whether an API server follows policies is asked by the attempt to create a ConfigMap that nobody may create: a mutating
 // policy writes the mark into it, and a validating one refuses it with a sentence that has the mark twice, by itself and as
-// it was written. API servers hear of policies, bindings and parameters in the order of their writes, and the mark is
-// written last: who knows it knows all that was written before.
+// it was written. An API server hears of policies, of bindings and of ConfigMaps each in the order of their writes, and
+// these are the last of each: who knows them knows those that were made before.
 
 /** Name of the policies and of their bindings. */
 const NAME = IN_FORCE_CONFIG_MAP;

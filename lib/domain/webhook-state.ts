@@ -2,9 +2,7 @@ import { equals } from "ramda";
 import { webhookRules, type WebhookRules, type WebhookScope } from "./webhook";
 
 /** A webhook as it is; only what is looked at is typed. */
-export interface WebhookFields {
-  readonly [field: string]: unknown;
-}
+export type WebhookFields = Readonly<Record<string, unknown>>;
 
 /** How much reaches fairlead's webhook. */
 export type WebhookWidth =
