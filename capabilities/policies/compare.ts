@@ -22,9 +22,10 @@ export function nameOf({ kind, metadata }: KubernetesObject): string {
   return `${kind} ${metadata.name}`;
 }
 
-/** Whether all that `wanted` says is so; what else is there, are the API server's defaults. */
+/** Whether all that `wanted` says is so; what else is there, are the API server's defaults. An empty list is none. */
 export function covers(is: unknown, wanted: unknown): boolean {
   if (Array.isArray(wanted)) {
+    if (wanted.length === 0 && is === undefined) return true;
     return (
       Array.isArray(is) &&
       is.length === wanted.length &&

@@ -326,7 +326,16 @@ describe("admission by policies", () => {
         kind: "ValidatingAdmissionPolicy",
         metadata: { name: "fairlead-pods-denials", labels: { theirs: "yes" } },
         spec: {
-          matchConstraints: { resourceRules: [] },
+          matchConstraints: {
+            resourceRules: [
+              {
+                apiGroups: ["theirs.example.com"],
+                apiVersions: ["*"],
+                operations: ["CREATE"],
+                resources: ["things"],
+              },
+            ],
+          },
           validations: [{ expression: "true" }],
         },
       };
