@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { equals } from "ramda";
+import { IN_FORCE_CONFIG_MAP } from "../../lib/domain/admission-policies";
 import { GROUP, LABEL_MANAGED_BY, MANAGED_BY } from "../../lib/domain/names";
 import type { KubernetesObject } from "../../lib/api";
 import type { AnyPolicy } from "./observed";
@@ -15,6 +16,14 @@ export function digest(value: unknown): string {
 /** Whether an object is fairlead's by its label. */
 export function isOwn({ metadata }: KubernetesObject): boolean {
   return metadata.labels?.[LABEL_MANAGED_BY] === MANAGED_BY;
+}
+
+/**
+ * Whether an object stays when policies go. An API server before 1.37 that has once stopped to follow a kind of
+ * parameters, since no policy has any of it, never follows it again; these are about nothing that anybody makes.
+ */
+export function isLasting({ metadata }: KubernetesObject): boolean {
+  return metadata.name === IN_FORCE_CONFIG_MAP;
 }
 
 /** A name that tells policies and bindings of either sort apart. The version does not: it is the same object in both. */

@@ -26,9 +26,9 @@ import {
   namedServices,
 } from "../../lib/domain/webhook";
 import { widthOf, type WebhookFields } from "../../lib/domain/webhook-state";
-import { digest, isOwn, nameOf } from "./compare";
+import { digest, isLasting, isOwn, nameOf } from "./compare";
 import { ApiServers, type ServerAddress, type Width } from "./discovery";
-import { execute, marked, readMark, removeMark, writeMark } from "./execute";
+import { execute, marked, readMark, writeMark } from "./execute";
 import { inForceObjects } from "./in-force";
 import {
   NOTHING_REMEMBERED,
@@ -113,7 +113,6 @@ class Policies implements PoliciesController {
   /** How wide API servers are to be asked before the next plan; undefined: what is known will do. */
   #ask: Width | undefined = "all";
   #mark: string | undefined;
-  #isMarkGone = false;
   #parameterMode: ParameterMode = "leave";
   #checkedAtMs = 0;
   #isReady = false;
@@ -337,8 +336,6 @@ class Policies implements PoliciesController {
   async #take(step: Exclude<PolicyStep, { step: "rest" }>, observed: Observed): Promise<Sight> {
     switch (step.step) {
       case "params":
-        if (!step.wanted && !this.#isMarkGone) await removeMark(this.context.client);
-        this.#isMarkGone = !step.wanted;
         this.#wakeNamespaces();
         return "unseen";
       case "mark":
@@ -450,7 +447,8 @@ class Policies implements PoliciesController {
   #keepParameters({ admission, plan }: Planned, { live, webhook }: Observed): void {
     const before = this.#parameterMode;
     const isOnTheWay = admission.by === "policies" || this.#isWanted(admission);
-    const isKept = isOnTheWay || (live.some(isOwn) && webhook.kind !== "absent");
+    const isActing = live.some((each) => isOwn(each) && !isLasting(each));
+    const isKept = isOnTheWay || (isActing && webhook.kind !== "absent");
     if (plan.step === "params" && !plan.wanted) this.#parameterMode = "remove";
     else if (isKept) this.#parameterMode = "keep";
     else if (before === "keep") this.#parameterMode = "leave";

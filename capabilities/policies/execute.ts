@@ -108,11 +108,3 @@ export async function writeMark(
   }
   return true;
 }
-
-/** Takes the mark away. */
-export async function removeMark(client: KubernetesClient): Promise<void> {
-  const live = await client.get<ConfigMap>(markRef);
-  if (live?.metadata.labels?.[LABEL_MANAGED_BY] !== MANAGED_BY) return;
-  const { uid = "" } = live.metadata;
-  await client.delete(markRef, { uid });
-}

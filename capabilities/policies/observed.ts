@@ -65,8 +65,9 @@ export interface Memory {
   readonly wideWith: string;
   /** Since when policies have been in force at every API server. */
   readonly seenSinceMs: number | undefined;
-  /** How often in a row API servers were asked in vain. */
+  /** How often in a row API servers were asked in vain, and when they are asked again. */
   readonly failedLooks: number;
+  readonly lookAtMs: number;
   /** When policies or bindings were written. */
   readonly writtenAtMs: readonly number[];
   /** When policies were relied on anew. */
@@ -83,6 +84,7 @@ export const NOTHING_REMEMBERED: Memory = {
   wideWith: "",
   seenSinceMs: undefined,
   failedLooks: 0,
+  lookAtMs: 0,
   writtenAtMs: [],
   narrowedAtMs: [],
   block: undefined,

@@ -1,5 +1,5 @@
 import type { Admission, WebhookReason } from "../../lib/domain/admission";
-import { compare, digest, isOwn, nameOf, type Comparison } from "./compare";
+import { compare, digest, isLasting, isOwn, nameOf, type Comparison } from "./compare";
 import type { Memory, Observed, AnyPolicy } from "./observed";
 
 /** A change of a policy or a binding. */
@@ -68,7 +68,7 @@ function writesOf(compared: readonly Compared[]): readonly Write[] {
 
 /** Bindings first: what is not bound does nothing. */
 function deletionsOf(objects: readonly AnyPolicy[]): readonly Write[] {
-  const own = objects.filter(isOwn);
+  const own = objects.filter((each) => isOwn(each) && !isLasting(each));
   return [...own.filter(isBinding), ...own.filter((each) => !isBinding(each))].map((seen) => ({
     action: "delete",
     seen,
@@ -221,24 +221,25 @@ const contested = byWebhook(
   "Somebody keeps changing or deleting fairlead's policies.",
 );
 
-function lookAgain({ nowMs }: Observed, memory: Memory): Planned {
-  const { failedLooks } = memory;
-  const waitMs = Math.min(FIRST_LOOK_AGAIN_MS * 2 ** failedLooks, LAST_LOOK_AGAIN_MS);
-  return {
-    admission: failedLooks < USUAL_LOOKS ? preparing : notInForce,
-    plan: rest(nowMs + waitMs),
-    memory: { ...memory, failedLooks: failedLooks + 1 },
-  };
+/** They are there, and API servers are asked about them, more and more seldom. */
+function ask({ nowMs, mark, sight }: Observed, memory: Memory): Planned {
+  const { failedLooks, lookAtMs } = memory;
+  const admission = failedLooks < USUAL_LOOKS ? preparing : notInForce;
+  if (sight === "notInForce") {
+    const waitMs = Math.min(FIRST_LOOK_AGAIN_MS * 2 ** failedLooks, LAST_LOOK_AGAIN_MS);
+    const next = { failedLooks: failedLooks + 1, lookAtMs: nowMs + waitMs };
+    return { admission, plan: rest(next.lookAtMs), memory: { ...memory, ...next } };
+  }
+  if (nowMs < lookAtMs) return { admission, plan: rest(lookAtMs), memory };
+  return { admission, plan: { step: mark.is === mark.wanted ? "look" : "mark" }, memory };
 }
 
 /** Policies are there: are they in force, and for long enough? */
 function rely(observed: Observed, memory: Memory): Planned {
-  const { nowMs, mark, sight } = observed;
+  const { nowMs, sight } = observed;
   if (memory.seenSinceMs === undefined) {
-    if (mark.is !== mark.wanted) return { admission: preparing, plan: { step: "mark" }, memory };
-    if (sight === "unseen") return { admission: preparing, plan: { step: "look" }, memory };
-    if (sight === "notInForce") return lookAgain(observed, memory);
-    return rely(observed, { ...memory, seenSinceMs: nowMs, failedLooks: 0 });
+    if (sight !== "inForce") return ask(observed, memory);
+    return rely(observed, { ...memory, seenSinceMs: nowMs, failedLooks: 0, lookAtMs: 0 });
   }
   const readyAtMs = reliableAtMs(observed, memory, memory.seenSinceMs);
   if (nowMs < readyAtMs) {

@@ -16,8 +16,8 @@ interface World {
   readonly now?: string;
   readonly served?: Observed["served"] | "none";
   readonly webhook?: Observed["webhook"]["kind"];
-  /** By kind and name, as `Policy fairlead-pods`; those that are not named are missing, `leftOver` is not wanted. */
-  readonly live?: Readonly<Record<string, LiveState | "leftOver">>;
+  /** By kind and name, as `Policy fairlead-pods`; those that are not named are missing, `leftOver` is not wanted. `lasting` stays. */
+  readonly live?: Readonly<Record<string, LiveState | "leftOver" | "lasting">>;
   readonly params?: Partial<Observed["params"]>;
   readonly mark?: "written" | "old";
   readonly sight?: Observed["sight"];
@@ -62,7 +62,7 @@ const desired: readonly AnyPolicy[] = [
 const nameOf = ({ kind, metadata }: AnyPolicy): string =>
   `${kind.replace("MutatingAdmission", "")} ${metadata.name}`;
 
-function inState(wanted: AnyPolicy, state: LiveState | "leftOver"): AnyPolicy {
+function inState(wanted: AnyPolicy, state: LiveState | "leftOver" | "lasting"): AnyPolicy {
   const { metadata } = wanted;
   const live = { ...wanted, metadata: { ...metadata, uid: `uid-${metadata.name}` } };
   switch (state) {
@@ -79,6 +79,8 @@ function inState(wanted: AnyPolicy, state: LiveState | "leftOver"): AnyPolicy {
       };
     case "foreign":
       return { ...live, metadata: { ...live.metadata, labels: {} } };
+    case "lasting":
+      return { ...live, metadata: { ...live.metadata, name: "fairlead-policies-in-force" } };
     case "leftOver":
       return { ...live, metadata: { ...live.metadata, name: "fairlead-older" } };
   }
@@ -109,6 +111,7 @@ function memoryOf(remembered: World["remembered"], observed: Observed): Memory {
     wideWith: wideWith(observed),
     seenSinceMs: time(seenSince),
     failedLooks,
+    lookAtMs: 0,
     narrowedAtMs: narrowedAt.map((at) => Date.parse(at)),
     writtenAtMs: writtenAt.map((at) => Date.parse(at)),
     block: refused && {
