@@ -63,7 +63,8 @@ export class Interrogation {
       const { code, body, warnings } = update
         ? await api.replace(await this.#overPrevious(object), query)
         : await api.create(object, query);
-      const kept = warnings.map(bare).sort();
+      // Where both decide, both warn.
+      const kept = [...new Set(warnings.map(bare))].sort();
       return withoutArm({ code, object: lasting(body), warnings: kept });
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;

@@ -38,7 +38,7 @@ function readAll(capability: string): readonly Read[] {
 
 function renamed(text: string, place: number): string {
   return text
-    .replaceAll(/\bshoot--dev--([ab])\b|\bshoot--([ab])\b|\bshop\b/g, (found) =>
+    .replaceAll(/\bshoot--dev--([ab])\b|\bshoot--([ab])\b|\b(?:shop|elsewhere)\b/g, (found) =>
       templateName(place, found.slice(-1)),
     )
     .replaceAll(/\bistio-ingress(?!gateway)/g, `istio-i${String(place).padStart(6, "0")}`)
@@ -68,10 +68,16 @@ function caseOf({ name, given, when }: Read, place: number, kind: string): Admis
   const documents = parseAllDocuments(renamed(given, place))
     .map((document) => document.toJS() as AnyObject | null)
     .filter((document) => document !== null);
-  const world = (documents.find((each) => each.kind === "World")?.spec ?? {});
+  const world = documents.find((each) => each.kind === "World")?.spec ?? {};
   const objects = documents.filter((each) => each.kind !== "World");
   const { namespace = templateName(place, "a") } = parsed.metadata;
-  const subject = { ...parsed, metadata: { ...parsed.metadata, namespace } };
+  // A projected token needs one.
+  const account = kind === "Pod" ? { serviceAccountName: "default" } : {};
+  const subject = {
+    ...parsed,
+    metadata: { ...parsed.metadata, namespace },
+    spec: { ...account, ...parsed.spec },
+  };
   const isGateway = (object: AnyObject): boolean => kind === "Pod" && object.kind === "Service";
   const shared = objects.filter(isGateway).map(acceptable);
   const own = objects.filter((object) => !isGateway(object));

@@ -12,6 +12,11 @@ import type { Services } from "./stage";
 
 // What the decision itself makes of an object that an API server completed.
 
+/** What an API server warns of by itself stays. */
+function withWarnings({ warnings }: Outcome, ours: readonly string[]): readonly string[] {
+  return [...warnings.filter((warning) => !warning.includes("fairlead")), ...ours].sort();
+}
+
 type Expectation = (question: Question, outcome: Outcome) => Outcome | undefined;
 
 function placeOf(places: readonly Place[], question: Question): Place {
@@ -61,7 +66,8 @@ export function decidedServices(places: readonly Place[], topology: ClusterTopol
     if (["ContestKept", "SetAgain", "Contested"].includes(decision.reason)) return undefined;
     const service = decision.kind === "change" ? decision.service : subject;
     const answered = outcome.object ?? question.object;
-    return { ...withMarksOf(outcome, answered, service), warnings: decision.warnings };
+    const warnings = withWarnings(outcome, decision.warnings);
+    return { ...withMarksOf(outcome, answered, service), warnings };
   };
 }
 
@@ -91,6 +97,6 @@ export function decidedPods(places: readonly Place[], services: Services): Expec
       metadata: { ...others, ...absentIfEmpty(metadata.labels, "labels") },
       spec: { ...rest, ...(hostAliases == null ? {} : { hostAliases }) },
     };
-    return { ...outcome, object, warnings: [...decision.warnings].sort() };
+    return { ...outcome, object, warnings: withWarnings(outcome, decision.warnings) };
   };
 }

@@ -11,6 +11,7 @@ const otherHosts = ["db.example.org", "cache"];
 const secrets = ["generic-token-kubeconfig", "generic-token-kubeconfig-4c8d12ab", "other"];
 /** Of all numbers of the service range that declared cases leave free. */
 const GATEWAY_OCTET = 200;
+const FIRST_GROUP = 0x2abc;
 
 interface Gateway {
   readonly namespace: string;
@@ -33,7 +34,10 @@ const gateways: readonly Gateway[] = (
     ["gateway-elsewhere", "istio-ingressgateway-internal", undefined],
   ] as const
 ).map(([inNamespace, name, families], index) => {
-  const addressOf = { 4: `10.96.${GATEWAY_OCTET}.${index}`, 6: `fd00:10:96::2:${index + 10}` };
+  const addressOf = {
+    4: `10.96.${GATEWAY_OCTET}.${index}`,
+    6: `fd00:10:96::${(FIRST_GROUP + index).toString(16)}`,
+  };
   const addresses = (families ?? []).map((family) => addressOf[family]);
   const ips = { clusterIP: addresses[0] ?? "None", clusterIPs: addresses };
   const spec =
@@ -57,13 +61,7 @@ function spellings(address: string): readonly string[] {
   return [address, address.replace("::", ":0::"), address.toUpperCase()];
 }
 
-const foreignAddresses = [
-  "203.0.113.10",
-  "203.0.113.11",
-  "fd00::9",
-  "FD00:0::9",
-  "::ffff:10.0.0.1",
-];
+const foreignAddresses = ["203.0.113.10", "203.0.113.11", "fd00::9", "FD00:0::9"];
 
 interface RouteDraw {
   readonly gateway: Gateway;

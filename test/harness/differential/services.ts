@@ -33,7 +33,9 @@ function serviceOf(draw: ServiceDraw, inNamespace: string, called: string): AnyO
     [MARK]: draw.isOurs ? draw.value : draw.mark,
     [CONTESTED]: draw.contested,
     "service.kubernetes.io/topology-mode": draw.mode,
-    "service.kubernetes.io/topology-aware-hints": draw.hints,
+    // An API server asks that they say the same.
+    "service.kubernetes.io/topology-aware-hints":
+      draw.hints === undefined ? undefined : (draw.mode ?? draw.hints),
     "example.com/other": draw.other,
   });
   const labels = present({ "fairlead.dev/topology-aware": draw.label });

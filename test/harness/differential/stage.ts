@@ -93,11 +93,17 @@ export function policiesInArms(apiVersion: PolicyVersion): readonly PolicyObject
   });
 }
 
-/** fairlead's webhook twice: with all its rules, and with those that are left beside policies. */
-export function webhooksInArms({ webhookUrl, caPem }: Fairlead): readonly AnyObject[] {
+/**
+ * fairlead's webhook twice: with all its rules, and with those that are left beside policies.
+ * @param serviceNames See `namedServices`.
+ */
+export function webhooksInArms(
+  { webhookUrl, caPem }: Fairlead,
+  serviceNames: readonly string[],
+): readonly AnyObject[] {
   const caBundle = Buffer.from(caPem).toString("base64");
   const configuration = (name: string, policies: boolean, values: readonly Arm[]): AnyObject => {
-    const rules = webhookRules({ policies, serviceNames: ["tenant-api", "web"] });
+    const rules = webhookRules({ policies, serviceNames });
     return {
       apiVersion: "admissionregistration.k8s.io/v1",
       kind: "MutatingWebhookConfiguration",
@@ -173,14 +179,26 @@ export function parametersInArms(
   return [...own, parametersConfigMap(SYSTEM_NAMESPACE, cluster)];
 }
 
-/** Creates these parameters, or writes them anew. */
-export async function tell(api: Api, parameters: readonly AnyObject[]): Promise<void> {
-  const own = parameters.slice(0, -1);
-  await inParallel(own, CONCURRENCY, async (object) => write(api, object));
-  for (const last of parameters.slice(-1)) await write(api, last);
-}
+/** Tells policies their parameters, and writes what has changed when they are told again. */
+export class ParameterWriter {
+  readonly #told = new Map<string, string>();
 
-async function write(api: Api, object: AnyObject): Promise<void> {
-  if ((await api.find(refOf(object))) === undefined) await api.create(object);
-  else await api.replace(object);
+  constructor(private readonly api: Api) {}
+
+  /** @param parameters Those about the cluster come last, and are seen last. */
+  async tell(parameters: readonly AnyObject[]): Promise<void> {
+    const write = async (object: AnyObject): Promise<void> => this.#write(object);
+    await inParallel(parameters.slice(0, -1), CONCURRENCY, write);
+    for (const last of parameters.slice(-1)) await write(last);
+  }
+
+  async #write(object: AnyObject): Promise<void> {
+    const key = object.metadata.namespace ?? "";
+    const told = this.#told.get(key);
+    const data = JSON.stringify(object.data);
+    if (told === data) return;
+    if (told === undefined) await this.api.create(object);
+    else await this.api.replace(object);
+    this.#told.set(key, data);
+  }
 }
