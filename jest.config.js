@@ -36,7 +36,7 @@ module.exports = {
     {
       ...shared,
       displayName: "unit",
-      testMatch: ["<rootDir>/{capabilities,lib,scripts,test}/**/*.test.ts"],
+      testMatch: ["<rootDir>/{bench,capabilities,lib,scripts,test}/**/*.test.ts"],
       testPathIgnorePatterns: ["/node_modules/", "<rootDir>/test/e2e/", "<rootDir>/test/faults/"],
     },
     { ...shared, displayName: "e2e", testMatch: ["<rootDir>/test/e2e/**/*.test.ts"] },

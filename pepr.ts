@@ -32,6 +32,7 @@ import {
   AdmissionNotes,
   AdmissionTimer,
   checkPeprStore,
+  cloneShallowly,
   connectFromEnvironment,
   createEventRecorder,
   installDefinitions,
@@ -87,9 +88,15 @@ const timer = new AdmissionTimer(
     metrics.admissionAnswered(tookMs);
   },
 );
+/** Of the version's reads, while nothing hints at another one. */
+const REST_INTERVALS = 10;
 const servicesSettings: ServicesSettings = {
   ...defaultServicesSettings,
-  version: { settleMs: settings.versionSettleMs, intervalMs: settings.versionIntervalMs },
+  version: {
+    settleMs: settings.versionSettleMs,
+    intervalMs: settings.versionIntervalMs,
+    restMs: REST_INTERVALS * settings.versionIntervalMs,
+  },
   resyncMs: settings.resyncMs,
 };
 
@@ -151,6 +158,7 @@ function openServicesInputs(
     clock,
     log,
     settings: servicesSettings.version,
+    isUneasySince: (sinceMs) => watches.isUneasySince(sinceMs),
   });
   versions.start();
   // An API server that has just come or gone may be of another version.
@@ -312,8 +320,9 @@ async function start(): Promise<void> {
   }
   const module = new PeprModule(packageJson, capabilities, {
     deferStart: true,
-    beforeHook: ({ uid }) => {
+    beforeHook: ({ uid, object }) => {
       timer.begin(uid);
+      cloneShallowly(object);
     },
     afterHook: (response) => {
       const outcome = mendResponse(response as Parameters<typeof mendResponse>[0], notes);

@@ -4,6 +4,7 @@ import { CHOSEN } from "./balancing/algorithms";
 import { parseOptions, type Options } from "./balancing/options";
 import { groupRuns, tableOf, type Figure } from "./balancing/report";
 import { SCENES } from "./balancing/scenes";
+import { evenly } from "./balancing/shapes";
 import { setStage, type Stage } from "./balancing/stage";
 import { printFigures } from "./figures";
 
@@ -27,7 +28,7 @@ async function measure(
       for (let run = 1; run <= runs; run += 1) {
         note(`${mode}, ${algorithm}, ${connections} connections, run ${run}`, done / total);
         const { requests, watches } = options;
-        const amounts = { connections, requests, watches };
+        const amounts = { shape: evenly(connections), requests, watches };
         const moments = await SCENES[options.scene](stage, mode, amounts);
         figures.push(
           ...moments.map((moment) => ({ mode, algorithm, connections, run, ...moment })),

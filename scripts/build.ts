@@ -1,12 +1,9 @@
-import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
-import { gzipSync } from "node:zlib";
+import { existsSync, rmSync, statSync } from "node:fs";
 import execa from "execa";
 import packageJson from "../package.json";
 import { packageModule } from "./package";
 import { PeprOutputError } from "./package/pepr-output";
-
-/** A module travels in a Secret, whose limit is 1 MiB, compressed and in base64; this leaves room to grow. */
-const BUDGET_BYTES = 400 * 1024;
+import { bytesInSecret, SECRET_BUDGET_BYTES } from "./package/size";
 
 const MODULE = "dist/pepr-fairlead.js";
 const MANIFEST = "dist/pepr-module-fairlead.yaml";
@@ -18,11 +15,6 @@ async function run(command: string, args: readonly string[]): Promise<void> {
   if (result.exitCode !== 0) throw new BuildError(`${command} failed:\n${result.all}`);
 }
 
-/** The size that counts: what the Secret holds. */
-function packedBytes(path: string): number {
-  return Buffer.byteLength(gzipSync(readFileSync(path)).toString("base64"));
-}
-
 async function build(): Promise<void> {
   rmSync("dist", { recursive: true, force: true });
   // pepr build ends with exit code 0 after a type error, and without a manifest.
@@ -31,11 +23,11 @@ async function build(): Promise<void> {
   for (const path of [MODULE, MANIFEST]) {
     if (!existsSync(path)) throw new BuildError(`pepr build made no ${path}`);
   }
-  const packed = packedBytes(MODULE);
+  const packed = bytesInSecret(MODULE);
   const kib = (bytes: number): string => `${(bytes / 1024).toFixed(0)} KiB`;
-  if (packed > BUDGET_BYTES) {
+  if (packed > SECRET_BUDGET_BYTES) {
     throw new BuildError(
-      `${MODULE} takes ${kib(packed)} of its Secret, over its budget of ${kib(BUDGET_BYTES)}`,
+      `${MODULE} takes ${kib(packed)} of its Secret, over its budget of ${kib(SECRET_BUDGET_BYTES)}`,
     );
   }
   console.log(`${MODULE}: ${kib(statSync(MODULE).size)}, ${kib(packed)} in its Secret`);

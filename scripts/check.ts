@@ -20,6 +20,7 @@ const checks: readonly Check[] = [
   { name: "dead code", command: ["knip", "--no-progress"] },
   { name: "markdown", command: ["markdownlint-cli2"] },
   { name: "reference", command: ["tsx", "scripts/reference.ts", "--check"] },
+  { name: "performance page", command: ["tsx", "bench/main.ts", "--report", "--check"] },
   { name: "embedded Lua", command: ["tsx", "scripts/embed-lua.ts", "--check"] },
   { name: "build and size", command: ["tsx", "scripts/build.ts"] },
 ];

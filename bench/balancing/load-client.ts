@@ -10,10 +10,14 @@ type Requests = Without<Extract<LoadCommand, { kind: "request" }>>;
 
 /** A client with connections of its own, in a process of its own, in a client's Pod. */
 export interface Load {
+  /** Of its process. */
+  readonly pid: number;
   /** Resolves once all are open. They are opened again when they end, until `stop`. */
   watch(watches: Watches): Promise<void>;
   /** Resolves once all were answered. */
   request(requests: Requests): Promise<RequestReport>;
+  /** Closes all connections; requests that come after have new ones. */
+  close(): Promise<void>;
   /** Ends the process and so its connections. */
   stop(): Promise<void>;
 }
@@ -25,6 +29,8 @@ export function startLoad(client: Client, target: LoadTarget): Load {
   const command = [...client.prefix, process.execPath, ...process.execArgv, file];
   const [program = "", ...args] = command;
   const child = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] });
+  const { pid } = child;
+  if (pid === undefined) throw new Error("the client could not be started");
   const closed = new Promise<void>((resolve) => {
     child.once("close", () => {
       resolve();
@@ -46,8 +52,10 @@ export function startLoad(client: Client, target: LoadTarget): Load {
     return Promise.race([answered, closed.then(failWhenClosed)]);
   };
   return {
+    pid,
     watch: async (watches) => void (await send({ ...watches, kind: "watch" })),
     request: async (requests) => (await send({ ...requests, kind: "request" })) as RequestReport,
+    close: async () => void (await send({ kind: "close" })),
     async stop() {
       child.stdin.end();
       await closed;

@@ -7,6 +7,7 @@ import {
 import { performance } from "node:perf_hooks";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
+import { connect as connectTls } from "node:tls";
 import { quantile } from "../figures";
 
 /** A client of Kubernetes' API over HTTP/2, run by `startLoad` in a client's Pod: JSON lines in, JSON lines out. */
@@ -16,13 +17,19 @@ export type Credential =
   | { readonly certificatePem: string; readonly privateKeyPem: string }
   | { readonly token: string };
 
+/** One connection at a time. */
+export interface LoadConnection {
+  readonly credential: Credential;
+  /** Where it goes; default: what the client's Pod finds in its host aliases. */
+  readonly at?: { readonly address: string; readonly port: number };
+}
+
 /** The first line of the input. */
 export interface LoadTarget {
-  /** `https://<host>`, which the client's Pod finds in its host aliases. */
-  readonly origin: string;
+  /** Of all connections, wherever they go: for the handshake and for requests. */
+  readonly host: string;
   readonly caPem: string;
-  /** One connection each. */
-  readonly connections: readonly Credential[];
+  readonly connections: readonly LoadConnection[];
 }
 
 /** A request as it is repeated. */
@@ -47,12 +54,19 @@ export type LoadCommand =
   | {
       readonly kind: "request";
       readonly id: number;
-      readonly requestsPerConnection: number;
-      /** Requests of one connection that are under way at once. */
-      readonly streams: number;
+      /** Of all connections together. */
+      readonly count: number;
+      /** Indexes of connections, by which requests are dealt to them, over and over. */
+      readonly turns: readonly number[];
+      /** Requests that are under way at once, of all connections. */
+      readonly inFlight: number;
+      /** At most so many are sent in a second; default: as many as are answered. */
+      readonly perSecond?: number;
       /** Sent in turn. */
       readonly requests: readonly LoadRequest[];
-    };
+    }
+  /** Closes all connections: what comes after has new ones. */
+  | { readonly kind: "close"; readonly id: number };
 
 /** What became of requests. */
 export interface RequestReport {
@@ -63,7 +77,7 @@ export interface RequestReport {
   readonly p99Ms: number;
 }
 
-/** A line of the output. A watch is answered by `{}` once all are open. */
+/** A line of the output. A watch is answered by `{}` once all are open, a close once all are closed. */
 export interface LoadAnswer {
   readonly id: number;
   readonly report: RequestReport | Record<string, never>;
@@ -72,31 +86,45 @@ export interface LoadAnswer {
 /** One connection at a time: another one when it was closed, or takes no more requests (GOAWAY). */
 class Connection {
   readonly #target: LoadTarget;
-  readonly #credential: Credential;
+  readonly #connection: LoadConnection;
   #session: ClientHttp2Session | undefined;
 
-  constructor(target: LoadTarget, credential: Credential) {
+  constructor(target: LoadTarget, connection: LoadConnection) {
     this.#target = target;
-    this.#credential = credential;
+    this.#connection = connection;
   }
 
   send(headers: OutgoingHttpHeaders, body?: string): ClientHttp2Stream {
+    const { credential } = this.#connection;
     const authorization =
-      "token" in this.#credential ? { authorization: `Bearer ${this.#credential.token}` } : {};
+      "token" in credential ? { authorization: `Bearer ${credential.token}` } : {};
     const options = { endStream: body === undefined };
     const stream = this.#open().request({ ...headers, ...authorization }, options);
     if (body !== undefined) stream.end(body);
     return stream;
   }
 
+  close(): void {
+    this.#session?.destroy();
+  }
+
   #open(): ClientHttp2Session {
     const known = this.#session;
     if (known !== undefined && !known.closed && !known.destroyed) return known;
-    const session = connect(this.#target.origin, {
-      ca: this.#target.caPem,
-      ...("token" in this.#credential
-        ? {}
-        : { cert: this.#credential.certificatePem, key: this.#credential.privateKeyPem }),
+    const { host, caPem } = this.#target;
+    const { credential, at = { address: host, port: 443 } } = this.#connection;
+    const session = connect(`https://${host}`, {
+      createConnection: () =>
+        connectTls({
+          host: at.address,
+          port: at.port,
+          servername: host,
+          ALPNProtocols: ["h2"],
+          ca: caPem,
+          ...("token" in credential
+            ? {}
+            : { cert: credential.certificatePem, key: credential.privateKeyPem }),
+        }),
     });
     // The streams tell.
     session.on("error", () => undefined);
@@ -138,35 +166,44 @@ type RequestCommand = Extract<LoadCommand, { kind: "request" }>;
 
 async function sendRequests(
   connections: readonly Connection[],
-  { requestsPerConnection, streams, requests }: RequestCommand,
+  command: RequestCommand,
 ): Promise<RequestReport> {
+  const { count, inFlight, perSecond = Infinity } = command;
   const outcomes: Record<string, number> = {};
   const latenciesMs: number[] = [];
   const startMs = performance.now();
   let sent = 0;
-  const sendAll = async (connection: Connection): Promise<void> => {
-    let left = requestsPerConnection;
-    const stream = async (): Promise<void> => {
-      while (left > 0) {
-        left -= 1;
-        const request = requests[sent % requests.length];
-        if (request === undefined) throw new Error("there are no requests to send");
-        sent += 1;
-        const sentMs = performance.now();
-        const outcome = await outcomeOf(connection, request);
-        latenciesMs.push(performance.now() - sentMs);
-        outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
-      }
-    };
-    await Promise.all(Array.from({ length: streams }, stream));
+  const work = async (): Promise<void> => {
+    while (sent < count) {
+      const turn = turnOf(connections, command, sent);
+      const dueMs = startMs + (sent / perSecond) * 1000;
+      sent += 1;
+      if (dueMs > performance.now()) await sleep(dueMs - performance.now());
+      const sentMs = performance.now();
+      const outcome = await outcomeOf(turn.connection, turn.request);
+      latenciesMs.push(performance.now() - sentMs);
+      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+    }
   };
-  await Promise.all(connections.map(sendAll));
+  await Promise.all(Array.from({ length: inFlight }, work));
   return {
     outcomes,
     elapsedMs: performance.now() - startMs,
     p50Ms: quantile(latenciesMs, 0.5),
     p99Ms: quantile(latenciesMs, 0.99),
   };
+}
+
+function turnOf(
+  connections: readonly Connection[],
+  { turns, requests }: RequestCommand,
+  index: number,
+): { connection: Connection; request: LoadRequest } {
+  const connection = connections[turns[index % turns.length] ?? -1];
+  // Moved on by one each time around, or a connection would always get the same one.
+  const request = requests[(index + Math.floor(index / turns.length)) % requests.length];
+  if (connection === undefined || request === undefined) throw new Error("no such turn");
+  return { connection, request };
 }
 
 type WatchCommand = Extract<LoadCommand, { kind: "watch" }>;
@@ -227,12 +264,20 @@ async function serve(): Promise<void> {
   const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
   const first = await lines.next();
   const target = JSON.parse(String(first.value)) as LoadTarget;
-  const connections = target.connections.map((credential) => new Connection(target, credential));
+  const connections = target.connections.map((connection) => new Connection(target, connection));
+  const obey = async (command: LoadCommand): Promise<LoadAnswer["report"]> => {
+    switch (command.kind) {
+      case "watch":
+        return openWatches(connections, command);
+      case "request":
+        return sendRequests(connections, command);
+      case "close":
+        for (const connection of connections) connection.close();
+        return {};
+    }
+  };
   const answer = async (command: LoadCommand): Promise<void> => {
-    const report =
-      command.kind === "watch"
-        ? await openWatches(connections, command)
-        : await sendRequests(connections, command);
+    const report = await obey(command);
     const line: LoadAnswer = { id: command.id, report };
     console.log(JSON.stringify(line));
   };

@@ -14,7 +14,7 @@ export interface Options {
   readonly scene: SceneName;
   readonly subjects: readonly Subject[];
   readonly connections: readonly number[];
-  /** In each measurement, at least. */
+  /** In each measurement. */
   readonly requests: number;
   readonly watches: number;
   readonly runs: number;

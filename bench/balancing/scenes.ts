@@ -2,14 +2,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { eventually } from "../../test/harness/eventually";
 import type { LoadRequest, RequestReport } from "./load";
 import { startLoad, type Load } from "./load-client";
+import type { Shape } from "./shapes";
 import { difference, skewOf, sumOf, type PerServer } from "./spread";
 import type { Mode } from "./configuration";
 import { LOAD_NAMESPACE, type Stage } from "./stage";
 
-/** What is sent, and over how many connections. */
+/** What is sent, and by whom. */
 export interface Amounts {
-  readonly connections: number;
-  /** Of all connections together, at least. */
+  readonly shape: Shape;
+  /** Of all connections together. */
   readonly requests: number;
   readonly watches: number;
 }
@@ -30,9 +31,6 @@ export interface Spread {
   readonly p99Ms: number;
 }
 
-/** Requests under way at once on each connection. */
-const streamsPerConnection = 4;
-
 const configMaps = `/api/v1/namespaces/${LOAD_NAMESPACE}/configmaps`;
 const get: LoadRequest = { method: "GET", path: `${configMaps}/subject` };
 const list: LoadRequest = { method: "GET", path: configMaps };
@@ -42,12 +40,13 @@ const patch: LoadRequest = {
   body: JSON.stringify({ metadata: { labels: { load: "on" } } }),
 };
 /** Mostly reads; the patch is written by the first one only, so that the disk is not what is measured. */
-const mix: readonly LoadRequest[] = [get, get, get, get, list, get, get, get, get, patch];
-const watched = `/api/v1/namespaces/${LOAD_NAMESPACE}/secrets`;
+export const MIX: readonly LoadRequest[] = [get, get, get, get, list, get, get, get, get, patch];
+/** What watches are open on. */
+export const WATCHED = `/api/v1/namespaces/${LOAD_NAMESPACE}/secrets`;
 
-async function send(load: Load, { connections, requests }: Amounts): Promise<RequestReport> {
-  const requestsPerConnection = Math.ceil(requests / connections);
-  return load.request({ requestsPerConnection, streams: streamsPerConnection, requests: mix });
+async function send(load: Load, { shape, requests: count }: Amounts): Promise<RequestReport> {
+  const { turns, inFlight } = shape;
+  return load.request({ count, turns, inFlight, requests: MIX });
 }
 
 async function spreadOf(stage: Stage, work: () => Promise<RequestReport>): Promise<Spread> {
@@ -79,9 +78,10 @@ async function untilWatches(stage: Stage, count: number): Promise<PerServer> {
   });
 }
 
-async function withLoad<T>(
+/** Runs a client as long as work goes on, and waits until the API servers have seen it go. */
+export async function withLoad<T>(
   stage: Stage,
-  connections: number,
+  { connections }: Shape,
   work: (load: Load) => Promise<T>,
 ): Promise<T> {
   const load = startLoad(stage.client, stage.targetOf(connections));
@@ -102,15 +102,15 @@ export interface Moment {
 }
 
 /** Makes load, and says how it spread. */
-type Scene = (stage: Stage, mode: Mode, amounts: Amounts) => Promise<readonly Moment[]>;
+export type Scene = (stage: Stage, mode: Mode, amounts: Amounts) => Promise<readonly Moment[]>;
 
 /** Half of the watches are open before the requests, the others are opened while they run. */
 const steady: Scene = async (stage, _mode, amounts) =>
-  withLoad(stage, amounts.connections, async (load) => {
+  withLoad(stage, amounts.shape, async (load) => {
     const half = Math.floor(amounts.watches / 2);
-    await load.watch({ count: half, path: watched });
+    await load.watch({ count: half, path: WATCHED });
     const spread = await spreadOf(stage, async () => {
-      const opened = load.watch({ count: amounts.watches - half, path: watched });
+      const opened = load.watch({ count: amounts.watches - half, path: WATCHED });
       const [report] = await Promise.all([send(load, amounts), opened]);
       return report;
     });
@@ -123,17 +123,17 @@ const settleMs = 30_000;
 const restartAs =
   (as: "same" | "moved"): Scene =>
   async (stage, mode, amounts) =>
-    withLoad(stage, amounts.connections, async (load) => {
-      await load.watch({ count: amounts.watches, path: watched });
+    withLoad(stage, amounts.shape, async (load) => {
+      await load.watch({ count: amounts.watches, path: WATCHED });
       const before = await spreadOf(stage, async () => send(load, amounts));
       await stage.restartFirst(mode, as);
       const old = await untilWatches(stage, amounts.watches);
       const after = await spreadOf(stage, async () => send(load, amounts));
       await sleep(settleMs);
-      const newcomer = startLoad(stage.client, stage.targetOf(amounts.connections));
+      const newcomer = startLoad(stage.client, stage.targetOf(amounts.shape.connections));
       try {
         const later = await spreadOf(stage, async () => {
-          const opened = newcomer.watch({ count: Math.ceil(amounts.watches / 2), path: watched });
+          const opened = newcomer.watch({ count: Math.ceil(amounts.watches / 2), path: WATCHED });
           const [report] = await Promise.all([send(load, amounts), opened]);
           return report;
         });
@@ -148,14 +148,55 @@ const restartAs =
       }
     });
 
+/** How requests of one shape spread. */
+export interface ShapeSpread {
+  readonly shape: Shape;
+  readonly spread: Spread;
+}
+
+/**
+ * Restarts the first API server under the open watches of clients of several shapes, and looks 30 s later how the
+ * requests of each spread, while it opens more watches.
+ */
+export async function measureAftermath(
+  stage: Stage,
+  mode: Mode,
+  amounts: Omit<Amounts, "shape"> & { readonly shapes: readonly Shape[] },
+): Promise<readonly ShapeSpread[]> {
+  const { shapes, requests, watches } = amounts;
+  const clients = shapes.map((shape) => ({
+    shape,
+    load: startLoad(stage.client, stage.targetOf(shape.connections)),
+  }));
+  try {
+    for (const { load } of clients) await load.watch({ count: watches, path: WATCHED });
+    await stage.restartFirst(mode, "same");
+    await sleep(settleMs);
+    await untilWatches(stage, watches * clients.length);
+    const spreads: ShapeSpread[] = [];
+    for (const { shape, load } of clients) {
+      const spread = await spreadOf(stage, async () => {
+        const opened = load.watch({ count: Math.ceil(watches / 2), path: WATCHED });
+        const [report] = await Promise.all([send(load, { shape, requests, watches }), opened]);
+        return report;
+      });
+      spreads.push({ shape, spread });
+    }
+    return spreads;
+  } finally {
+    await Promise.all(clients.map(async ({ load }) => load.stop()));
+    await untilWatches(stage, 0);
+  }
+}
+
 /** Least and most time until a watch ends by itself: a tenth of client-go's. */
 const renewalSeconds = [30, 60] as const;
 const renewalSteps = [0, 20, 40, 60, 80];
 
 /** As `restart` of the same, with watches that end by themselves and are opened again, as client-go's reflectors do. */
 const renewal: Scene = async (stage, mode, amounts) =>
-  withLoad(stage, amounts.connections, async (load) => {
-    await load.watch({ count: amounts.watches, path: watched, timeoutSeconds: renewalSeconds });
+  withLoad(stage, amounts.shape, async (load) => {
+    await load.watch({ count: amounts.watches, path: WATCHED, timeoutSeconds: renewalSeconds });
     await send(load, amounts);
     await stage.restartFirst(mode, "same");
     const startMs = Date.now();

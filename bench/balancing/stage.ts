@@ -29,7 +29,7 @@ import {
   withoutOwner,
   type Mode,
 } from "./configuration";
-import type { Credential, LoadTarget } from "./load";
+import type { Credential, LoadConnection, LoadTarget } from "./load";
 import type { PerServer } from "./spread";
 
 /** Requests and watches of the load, as the API servers count them. */
@@ -40,9 +40,19 @@ export interface Counts {
   readonly watches: PerServer;
 }
 
+/** What a client's connections lead to. */
+export type Entry =
+  /** The gateway's Service, as a routed Pod's do. */
+  | "service"
+  /** A gateway's Pod: what plays kube-proxy here passes bytes on by itself, which the kernel does elsewhere. */
+  | "gateway"
+  /** The API servers, one after another, without a gateway. */
+  | "servers";
+
 /** A hosted cluster with three API servers behind a gateway that balances as it is told. */
 export interface Stage {
   readonly client: Client;
+  /** The one that is there now. */
   readonly hosted: HostedAPIServer;
   /** Returns once all gateway Pods balance so, over all API servers. What is open stays on the old way. */
   configure(mode: Mode, algorithm: AlgorithmName): Promise<void>;
@@ -51,10 +61,24 @@ export interface Stage {
    * it is a new one then, as a new Pod's; else the one of before, which was not ready.
    */
   restartFirst(mode: Mode, as: "same" | "moved"): Promise<void>;
+  /** Restarts all of them at once, so that none has a past. */
+  restartAll(mode: Mode): Promise<void>;
+  /** Ends the API servers, and starts others with more flags in their place; `configure` comes next. */
+  replaceServers(flags: readonly string[]): Promise<void>;
   /** Where a client connects to; its connections are by turns an administrator's certificate's and token's. */
-  targetOf(connections: number): LoadTarget;
+  targetOf(connections: number, entry?: Entry): LoadTarget;
   counts(): Promise<Counts>;
+  /** Ids of the programs that requests pass, by what they are; the API servers in the order of the replicas. */
+  programs(): Promise<Programs>;
   stop(): Promise<void>;
+}
+
+/** Process ids. */
+export interface Programs {
+  readonly gateways: readonly number[];
+  readonly apiServers: readonly number[];
+  /** The hosted cluster's. */
+  readonly etcd: readonly number[];
 }
 
 /** What a stage is made of. */
@@ -69,62 +93,151 @@ export interface StageOptions {
 
 /** The namespace of the hosted cluster that the load works in; nobody else counts there. */
 export const LOAD_NAMESPACE = "load";
+/** One with more in it, to be listed. */
+export const LISTED_NAMESPACE = "listed";
+const listed = { count: 200, characters: 1024 } as const;
 
 const internalService = "istio-ingressgateway-internal";
+const gatewayPort = 9443;
 
-interface Ground {
+/** All of it but the hosted API servers, which may be replaced. */
+interface Fixtures {
   readonly cluster: EmbeddedCluster;
   readonly plane: DataPlane;
   readonly gateway: Gateway;
+}
+
+interface Ground extends Fixtures {
   readonly hosted: HostedAPIServer;
 }
 
-async function startGround(options: StageOptions): Promise<Ground> {
-  const { progress, zones, flags } = options;
-  const cluster = await startCluster({ controllerManager: "run", progress });
-  const plane = await startDataPlane(cluster, { zones: ["zone-1"], progress });
-  const gatewayZones = Array.from({ length: options.gatewayPods }, () => "zone-1");
-  const [gateway, hosted] = await Promise.all([
-    plane.addGateway({
-      namespace: GATEWAY_NAMESPACE,
-      name: "istio-ingressgateway",
-      labels: GATEWAY_LABELS,
-      zones: gatewayZones,
-    }),
-    plane.addHostedAPIServer({ namespace: CONTROL_PLANE, zones, flags, dnsNames: [HOST] }),
-  ]);
-  return { cluster, plane, gateway, hosted };
+/** Hosted API servers, with whoever may use them. */
+interface Tenant {
+  readonly hosted: HostedAPIServer;
+  readonly credentials: readonly [Credential, Credential];
 }
 
-/** Starts everything; what was started ends with this process, too. */
+async function startGround(options: StageOptions): Promise<Ground> {
+  const { progress } = options;
+  const cluster = await startCluster({ controllerManager: "run", progress });
+  try {
+    const plane = await startDataPlane(cluster, { zones: ["zone-1"], progress });
+    const [gateway, hosted] = await Promise.all([
+      plane.addGateway({
+        namespace: GATEWAY_NAMESPACE,
+        name: "istio-ingressgateway",
+        labels: GATEWAY_LABELS,
+        zones: Array.from({ length: options.gatewayPods }, () => "zone-1"),
+      }),
+      addServers(plane, options),
+    ]).catch(async (error: unknown) => {
+      await plane.stop();
+      throw error;
+    });
+    return { cluster, plane, gateway, hosted };
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
+}
+
+async function addServers(
+  plane: DataPlane,
+  { zones, flags }: Pick<StageOptions, "zones" | "flags">,
+): Promise<HostedAPIServer> {
+  return plane.addHostedAPIServer({
+    namespace: CONTROL_PLANE,
+    zones,
+    flags,
+    dnsNames: [HOST],
+    // Until a restarted one refuses connections; what is measured begins when it is back.
+    shutdownDelaySeconds: 2,
+  });
+}
+
+/** Starts everything, and ends it where it fails. */
 export async function setStage(options: StageOptions): Promise<Stage> {
   const ground = await startGround(options);
-  const { cluster, plane, hosted } = ground;
+  try {
+    return await stageOn(ground, options);
+  } catch (error) {
+    await ground.plane.stop();
+    await ground.cluster.stop();
+    throw error;
+  }
+}
+
+async function stageOn({ hosted, ...fixtures }: Ground, options: StageOptions): Promise<Stage> {
+  const { cluster, plane } = fixtures;
   const routeSecret = randomBytes(16).toString("hex");
-  await applyAll(cluster, await staticObjects(hosted, routeSecret));
-  const client = await addClient(ground);
-  const [certificate, token] = await prepareLoad(hosted);
+  const admit = async (servers: HostedAPIServer): Promise<Tenant> => {
+    await applyAll(cluster, await staticObjects(servers, routeSecret));
+    return { hosted: servers, credentials: await prepareLoad(servers) };
+  };
+  let tenant = await admit(hosted);
+  const client = await addClient(fixtures);
+  const ground = (): Ground => ({ ...fixtures, hosted: tenant.hosted });
   return {
     client,
-    hosted,
+    get hosted() {
+      return tenant.hosted;
+    },
     async configure(mode, algorithm) {
       await applyAll(cluster, configurationOf({ mode, algorithm, routeSecret }));
-      await untilSeen(ground, mode, ALGORITHMS[algorithm].isSeen);
+      await untilSeen(ground(), mode, ALGORITHMS[algorithm].isSeen);
     },
-    restartFirst: async (mode, as) => restartFirst(ground, mode, as),
-    targetOf: (connections) => ({
-      origin: `https://${HOST}`,
-      // It signed what the gateway serves, and the API servers' own certificate.
-      caPem: hosted.keys.serverCA.certificatePem,
-      connections: Array.from({ length: connections }, (_, index) =>
-        index % 2 === 0 ? certificate : token,
-      ),
-    }),
-    counts: async () => countsOf(hosted),
+    restartFirst: async (mode, as) => restartFirst(ground(), mode, as),
+    restartAll: async (mode) => restartAll(ground(), mode),
+    async replaceServers(flags) {
+      await tenant.hosted.remove();
+      tenant = await admit(await addServers(plane, { zones: options.zones, flags }));
+    },
+    targetOf: (connections, entry = "service") =>
+      targetOf(tenant, { connections, addresses: addressesOf(ground(), entry) }),
+    counts: async () => countsOf(tenant.hosted),
+    programs: async () => {
+      const names = [...(await plane.memory()).keys()];
+      const idsOf = (name: string): readonly number[] =>
+        names
+          .filter((one) => one.startsWith(`${name}-`))
+          .map((one) => Number(one.split("-").pop()));
+      const apiServers = tenant.hosted.replicas.map(({ pid }) => pid);
+      return { gateways: idsOf("envoy"), etcd: idsOf("etcd"), apiServers };
+    },
     async stop() {
       await plane.stop();
       await cluster.stop();
     },
+  };
+}
+
+type Address = NonNullable<LoadConnection["at"]>;
+
+function addressesOf({ gateway, hosted }: Ground, entry: Entry): readonly Address[] {
+  switch (entry) {
+    case "service":
+      return [];
+    case "gateway":
+      return gateway.replicas.map(({ place: { address } }) => ({ address, port: gatewayPort }));
+    case "servers":
+      return hosted.replicas.map(({ place: { address } }) => ({ address, port: 443 }));
+  }
+}
+
+function targetOf(
+  { hosted, credentials }: Tenant,
+  { connections, addresses }: { connections: number; addresses: readonly Address[] },
+): LoadTarget {
+  const [certificate, token] = credentials;
+  return {
+    host: HOST,
+    // It signed what the gateway serves, and the API servers' own certificate.
+    caPem: hosted.keys.serverCA.certificatePem,
+    connections: Array.from({ length: connections }, (_, index) => {
+      const at = addresses[index % addresses.length];
+      const credential = index % 2 === 0 ? certificate : token;
+      return at === undefined ? { credential } : { credential, at };
+    }),
   };
 }
 
@@ -159,7 +272,7 @@ async function staticObjects({ keys }: HostedAPIServer, routeSecret: string): Pr
   ];
 }
 
-async function addClient({ cluster, plane }: Ground): Promise<Client> {
+async function addClient({ cluster, plane }: Fixtures): Promise<Client> {
   const path = "jsonpath={.spec.clusterIP}";
   const args = ["get", "service", internalService, "-n", GATEWAY_NAMESPACE, "-o", path];
   const { stdout: ip } = await cluster.kubectl(args);
@@ -186,11 +299,28 @@ async function prepareLoad(hosted: HostedAPIServer): Promise<readonly [Credentia
       data: { text: "x".repeat(512) },
     },
   ];
-  const input = JSON.stringify({ apiVersion: "v1", kind: "List", items });
-  const { exitCode, stderr } = await hosted.kubectl(["apply", "-f", "-"], { input });
+  const input = JSON.stringify({
+    apiVersion: "v1",
+    kind: "List",
+    items: [...items, ...listedObjects()],
+  });
+  const { exitCode, stderr } = await hosted.kubectl(["apply", "--server-side", "-f", "-"], {
+    input,
+  });
   if (exitCode !== 0) throw new Error(`the load's objects were refused: ${stderr}`);
   const certificate = await hosted.issueClient({ name: "load", groups: ["system:masters"] });
   return [certificate, { token }];
+}
+
+function listedObjects(): readonly object[] {
+  const namespace = LISTED_NAMESPACE;
+  const objects = Array.from({ length: listed.count }, (_, index) => ({
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: `listed-${index}`, namespace },
+    data: { text: "x".repeat(listed.characters) },
+  }));
+  return [{ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } }, ...objects];
 }
 
 async function restartFirst(ground: Ground, mode: Mode, as: "same" | "moved"): Promise<void> {
@@ -205,6 +335,14 @@ async function restartFirst(ground: Ground, mode: Mode, as: "same" | "moved"): P
   if (as === "moved") await label("role=away");
   await hosted.startReplica(0);
   if (as === "moved") await label("role=apiserver");
+  await untilSeen(ground, mode, () => true);
+}
+
+async function restartAll(ground: Ground, mode: Mode): Promise<void> {
+  const { hosted } = ground;
+  const all = hosted.replicas.map((_, index) => index);
+  await Promise.all(all.map(async (index) => hosted.stopReplica(index)));
+  await Promise.all(all.map(async (index) => hosted.startReplica(index)));
   await untilSeen(ground, mode, () => true);
 }
 

@@ -1,4 +1,5 @@
 import type { Progress } from "../../test/cluster";
+import type { Versions } from "./machine";
 
 /** What a figure must come to; a goal counts as met when the upper (or lower) end of the interval meets it. */
 export type Goal = { readonly atMost: number } | { readonly atLeast: number };
@@ -46,6 +47,8 @@ export interface Chart {
 export interface PartResult {
   readonly figures: readonly Figure[];
   readonly charts: readonly Chart[];
+  /** Where they differ from the default ones: `{ kubernetes: "1.36.3" }`. */
+  readonly versions?: Partial<Versions>;
 }
 
 /** What a part is told. */

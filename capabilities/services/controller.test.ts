@@ -166,6 +166,23 @@ describe("the watch of Services", () => {
     });
   });
 
+  it("looks at no Service for what others report of a HostedAPIServer", async () => {
+    const { start, hostedAPIServers, controller } = setUp();
+    await start([serviceOf("tenant-a")], [hapi(true)]);
+    const current = hostedAPIServers.get("api", "tenant-a") ?? hapi(true);
+    const { conditions = [], ...status } = current.status ?? {};
+    const ready = { type: "Ready", status: "True", reason: "Ready", message: "" } as const;
+    const reported = { ...ready, lastTransitionTime: "2026-01-01T00:00:00Z" };
+    hostedAPIServers.put({
+      ...current,
+      status: { ...status, conditions: [...conditions, reported] },
+    });
+
+    expect(controller.queue.depth().ready).toBe(0);
+    hostedAPIServers.put({ ...current, status: { ...status, conditions: [] } });
+    expect(controller.queue.depth().ready).toBe(2);
+  });
+
   it("follows the version without a restart", async () => {
     const { start, patches, versions, controller } = setUp();
     await start([serviceOf("tenant-a")], [hapi(true)]);

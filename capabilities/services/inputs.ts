@@ -26,7 +26,7 @@ export interface ServicesSettings {
 
 /** What holds unless configured otherwise. */
 export const defaultServicesSettings: ServicesSettings = {
-  version: { settleMs: 600_000, intervalMs: 60_000 },
+  version: { settleMs: 600_000, intervalMs: 60_000, restMs: 600_000 },
   contest: defaultContestSettings,
   admissionWaitMs: 3_000,
   resyncMs: 600_000,

@@ -6,7 +6,7 @@ import {
   type VersionReader,
 } from "./version-source";
 
-const settings = { settleMs: 120_000, intervalMs: 60_000 };
+const settings = { settleMs: 120_000, intervalMs: 60_000, restMs: 300_000 };
 const info = (minor: number) => ({
   major: "1",
   minor: String(minor),
@@ -47,6 +47,7 @@ function setUp(addressesOf: Promise<readonly ServerAddress[]> = Promise.resolve(
     general: [],
     at: {},
   };
+  const unrest = { since: -1 };
   let turn = 0;
   const reader: VersionReader = {
     version: ({ fresh } = {}) => {
@@ -71,9 +72,10 @@ function setUp(addressesOf: Promise<readonly ServerAddress[]> = Promise.resolve(
     clock,
     log: silentLogger,
     settings,
+    isUneasySince: (sinceMs) => unrest.since >= sinceMs,
     random: () => 0.5,
   });
-  return { source, servers, asked, next, hasTimer };
+  return { source, servers, asked, unrest, next, hasTimer };
 }
 
 describe("the source of the version", () => {
@@ -114,7 +116,7 @@ describe("the source of the version", () => {
     expect(source.minor).toBe(34);
   });
 
-  it("looks once an interval after that, and tells of a change alone", async () => {
+  it("looks once an interval once a change is on its way, and tells of a change alone", async () => {
     const { source, servers, asked, next } = setUp();
     let minor = 33;
     servers.general = [() => minor];
@@ -124,11 +126,53 @@ describe("the source of the version", () => {
     await source.ready;
     await settled();
     minor = 34;
-    const waits = [await next(), await next(), await next()];
+    const waits: number[] = [];
+    for (let interval = 0; interval < 7; interval += 1) waits.push(await next());
 
-    expect(waits).toEqual([60_000, 60_000, 60_000]);
+    expect(waits).toEqual(Array.from({ length: 7 }, () => 60_000));
+    // After five intervals of rest, and in the two after that.
     expect(asked).toHaveLength(8 + 3 * 3);
     expect(changes).toEqual([33, 34]);
+  });
+
+  it("looks less often while all agree and nothing hints at another server", async () => {
+    const { source, servers, asked, next } = setUp();
+    servers.general = [() => 34];
+    source.start();
+    await source.ready;
+    await settled();
+    for (const _minute of [1, 2, 3, 4]) await next();
+    expect(asked).toHaveLength(8);
+
+    await next();
+    expect(asked).toHaveLength(8 + 3);
+  });
+
+  it("looks at the next interval's end once a watch has broken", async () => {
+    const { source, servers, asked, unrest, next } = setUp();
+    servers.general = [() => 34];
+    source.start();
+    await source.ready;
+    await settled();
+    await next();
+    unrest.since = 60_000;
+    await next();
+    expect(asked).toHaveLength(8 + 3);
+
+    await next();
+    expect(asked).toHaveLength(8 + 3);
+  });
+
+  it("looks every interval while the servers do not agree", async () => {
+    const { source, servers, asked, next } = setUp();
+    servers.general = [() => 34, () => 33];
+    source.start();
+    await source.ready;
+    await settled();
+    for (const _minute of [1, 2, 3]) await next();
+
+    expect(source.minor).toBe(33);
+    expect(asked).toHaveLength(8 + 3 * 3);
   });
 
   it("tries again soon while no API server answers", async () => {

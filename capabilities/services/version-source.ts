@@ -1,6 +1,6 @@
 import type { KubernetesObject } from "../../lib/api";
 import type { Cache, CacheOptions, Clock, KubernetesClient, Logger } from "../../lib/cluster";
-import { formatMinor, type VersionInfo } from "../../lib/domain/kubernetes-version";
+import { effectiveMinor, formatMinor, type VersionInfo } from "../../lib/domain/kubernetes-version";
 import { observeVersions, VERSION_UNKNOWN, type VersionState } from "./version";
 import { within } from "./within";
 
@@ -31,8 +31,10 @@ export const apiServerEndpoints: CacheOptions<EndpointSlice> = {
 export interface VersionSettings {
   /** How long reads must agree before the version goes up. */
   readonly settleMs: number;
-  /** How often the version is read. */
+  /** How often the version is read while it is not at rest; at rest, whether there is a reason to read. */
   readonly intervalMs: number;
+  /** How often it is read at rest: all servers agree, and nothing hints at another one. */
+  readonly restMs: number;
 }
 
 /** What a VersionSource needs. */
@@ -43,6 +45,11 @@ export interface VersionSourceOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly settings: VersionSettings;
+  /**
+   * Whether something since then (milliseconds since the epoch) hints that an API server has come or gone, or that
+   * somebody has to know whether one answers.
+   */
+  readonly isUneasySince: (sinceMs: number) => boolean;
   /** From 0 to 1, for jitter; Math.random unless given. */
   readonly random?: () => number;
 }
@@ -94,6 +101,8 @@ export class VersionSource {
   #cancel: () => void = () => undefined;
   #isStopped = false;
   #failures = 0;
+  /** When the last look was that all agreed in; undefined where they did not. */
+  #agreedAtMs: number | undefined;
   #reading: Promise<void> | undefined;
   readonly #listeners: (() => void)[] = [];
   #markReady: () => void = () => undefined;
@@ -145,16 +154,28 @@ export class VersionSource {
     // Until there is a version, nothing can be decided: no need to wait a whole interval.
     const retryMs = Math.min(intervalMs, FIRST_RETRY_MS * 2 ** Math.min(this.#failures, 10));
     this.#cancel = this.options.clock.after(this.minor === undefined ? retryMs : intervalMs, () => {
-      void this.refresh();
+      if (this.#isAtRest()) this.#schedule();
+      else void this.refresh();
     });
+  }
+
+  #isAtRest(): boolean {
+    const { clock, settings, isUneasySince } = this.options;
+    const sinceMs = this.#agreedAtMs;
+    if (sinceMs === undefined || clock.nowMs() - sinceMs >= settings.restMs) return false;
+    return !isUneasySince(sinceMs);
   }
 
   async #read(): Promise<void> {
     const { clock, settings, log } = this.options;
+    const askedMs = clock.nowMs();
     const versions = await this.#ask();
     const before = this.#state.effective;
     this.#state = observeVersions(this.#state, { versions, atMs: clock.nowMs() }, settings);
     const after = this.#state.effective;
+    const agree =
+      versions.length > 0 && versions.every((version) => effectiveMinor(version) === after);
+    this.#agreedAtMs = agree ? askedMs : undefined;
     this.#failures = versions.length === 0 ? this.#failures + 1 : 0;
     log.debug({ answered: versions.length, minor: after }, "version read");
     if (after === before || after === undefined) return;

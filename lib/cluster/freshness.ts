@@ -26,6 +26,7 @@ export interface WatchTracker {
  */
 export class WatchList {
   readonly #watches = new Set<WatchFreshness>();
+  #brokenMs = Number.NEGATIVE_INFINITY;
 
   /** @param clock What silence is measured by. */
   constructor(private readonly clock: Pick<Clock, "nowMs">) {}
@@ -46,6 +47,7 @@ export class WatchList {
         // Attempts in vain give no more time.
         if (!isBroken) watch.limitMs = clock.nowMs() - watch.lastSeenMs + nextLimitMs;
         isBroken = true;
+        this.#brokenMs = clock.nowMs();
       },
       close: () => {
         this.#watches.delete(watch);
@@ -56,6 +58,12 @@ export class WatchList {
   /** All watches that are open, as of now. */
   list(): readonly WatchFreshness[] {
     return [...this.#watches];
+  }
+
+  /** Whether a watch has broken at that time or since, or is overdue: the API server that it came from may be gone. */
+  isUneasySince(sinceMs: number): boolean {
+    const nowMs = this.clock.nowMs();
+    return this.#brokenMs >= sinceMs || this.list().some((watch) => overdueMs(watch, nowMs) > 0);
   }
 }
 

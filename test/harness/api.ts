@@ -261,10 +261,10 @@ export class Api {
     return this.#send({ method: "DELETE", path: `${objectPath(ref)}?dryRun=All` });
   }
 
-  /** Watches a collection from now on. @returns what ends the watch. */
+  /** Watches a collection from now on, in one namespace or over all. @returns what ends the watch. */
   async watch(
     kind: Kind,
-    namespace: string,
+    namespace: string | undefined,
     onEvent: (event: WatchEvent) => void,
   ): Promise<() => void> {
     const path = `${collectionPath(kind, namespace)}?watch=true`;
