@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { grants } from "../../deploy/objects/rbac";
 import { webhookRules } from "../../lib/domain/webhook";
 import { startCluster, type EmbeddedCluster } from "../cluster";
 import { Api, Refusal, type AnyObject, type Kind } from "../harness/api";
@@ -38,6 +39,8 @@ const policyKinds: readonly Kind[] = [
 ];
 const own = "app.kubernetes.io/managed-by=fairlead";
 const patience = { timeoutMs: 90_000, pollMs: 200 };
+/** Of what went wrong. */
+const SHOWN = 5;
 const route = { hosts: HOST, "istio-namespace": GATEWAY };
 
 /** A workload, as whoever runs control planes makes one. */
@@ -59,7 +62,7 @@ function deployment(inNamespace: string, name: string): AnyObject {
 describe("admission by policies", () => {
   let cluster: EmbeddedCluster;
   let api: Api;
-  /** Asks for policies. */
+  /** Chooses by what is served. */
   let fairlead: Fairlead;
   /** The watch process of one that asks for the webhook. */
   let byWebhook: Fairlead;
@@ -97,7 +100,8 @@ describe("admission by policies", () => {
   const refusalOf = async (object: AnyObject): Promise<string> =>
     api.tryToCreate(object).then(
       () => "",
-      (error: unknown) => (error instanceof Refusal ? error.message : String(error)),
+      (error: unknown) =>
+        error instanceof Refusal ? `${error.code}: ${error.message}` : String(error),
     );
   const ownPolicies = async (): Promise<readonly string[]> => {
     const lists = await Promise.all(
@@ -136,7 +140,7 @@ describe("admission by policies", () => {
       configMap("taken", PARAMETERS, { theirs: "yes" }),
     ]);
     const installed = await installHardened(cluster);
-    fairlead = await startFairlead(installed, { env: { FAIRLEAD_ADMISSION: "Policy" } });
+    fairlead = await startFairlead(installed);
     byWebhook = await startFairlead(installed, {
       name: "by-webhook",
       env: { FAIRLEAD_ADMISSION: "Webhook" },
@@ -260,7 +264,9 @@ describe("admission by policies", () => {
     });
 
     it("denies what can't be routed with the sentence, and leaves alone what is none of its own", async () => {
-      expect(await refusalOf(routedPod("broken", "bad"))).toContain(
+      const refusal = await refusalOf(routedPod("broken", "bad"));
+      expect(refusal).toMatch(/^403: /);
+      expect(refusal).toContain(
         'fairlead: ConfigMap broken/istio-internal-load-balancing has the host "*.example.com", which is a wildcard: write each name that it stands for.',
       );
       const { body } = await api.tryToCreate(pod("tenant", "plain"));
@@ -271,11 +277,12 @@ describe("admission by policies", () => {
   });
 
   describe("and back, under a stream of Pods", () => {
+    let tried = 0;
     /** Tries, and creates one in ten, without a pause, while something is done. */
     const underLoad = async (run: () => Promise<unknown>) => {
       const aliases = JSON.stringify(await aliasesTo(HOST));
       const lost: string[] = [];
-      let tried = 0;
+      const before = tried;
       let isOver = false;
       const loop = async (): Promise<void> => {
         while (!isOver) {
@@ -300,12 +307,11 @@ describe("admission by policies", () => {
         isOver = true;
         await loops;
       }
-      process.stderr.write(`${tried} Pods, ${lost.length} lost\n`);
-      return { tried, lost };
+      return { count: tried - before, lost };
     };
 
     it("loses none on the way to the webhook, though the watcher dies in the middle", async () => {
-      const { tried, lost } = await underLoad(async () => {
+      const { count, lost } = await underLoad(async () => {
         await fairlead.watch.stop();
         await byWebhook.watch.start();
         await untilWebhookIs({});
@@ -318,8 +324,8 @@ describe("admission by policies", () => {
         }, patience);
       });
 
-      expect(lost).toEqual([]);
-      expect(tried).toBeGreaterThan(500);
+      expect(lost.slice(0, SHOWN)).toEqual([]);
+      expect(count).toBeGreaterThan(500);
       await untilAdmittedBy(undefined);
     });
 
@@ -344,7 +350,7 @@ describe("admission by policies", () => {
       };
       const ref = { kind: "ValidatingAdmissionPolicy", name: "fairlead-pods-denials" } as const;
       const { body } = await api.create(theirs);
-      const { tried, lost } = await underLoad(async () => {
+      const { count, lost } = await underLoad(async () => {
         await byWebhook.watch.stop();
         await fairlead.watch.start();
         await untilAdmittedBy(
@@ -361,13 +367,20 @@ describe("admission by policies", () => {
         await untilWebhookIs({ policies: true });
       });
 
-      expect(lost).toEqual([]);
-      expect(tried).toBeGreaterThan(500);
+      expect(lost.slice(0, SHOWN)).toEqual([]);
+      expect(count).toBeGreaterThan(500);
     });
 
     it("sets back what somebody edits, and loses none over a binding that is deleted", async () => {
       const ref = { kind: "MutatingAdmissionPolicyBinding", name: "fairlead-pods" } as const;
-      const { tried, lost } = await underLoad(async () => {
+      const { count, lost } = await underLoad(async () => {
+        for (const kind of policyKinds) {
+          const annotations = { "fairlead.dev/spec-hash": "theirs" };
+          await api.patch(
+            { kind, name: "fairlead-policies-in-force" },
+            { metadata: { annotations } },
+          );
+        }
         await api.remove(ref);
         await eventually(async () => {
           expect(await api.find(ref)).toBeDefined();
@@ -378,8 +391,30 @@ describe("admission by policies", () => {
 
       // Until fairlead has heard of it, a Pod is refused and not lost: whoever makes Pods tries again.
       expect(lost.filter((each) => !each.includes("fairlead"))).toEqual([]);
-      expect(tried).toBeGreaterThan(100);
+      expect(count).toBeGreaterThan(100);
     });
+  });
+
+  it("had use for every right that it takes, and was refused nothing", async () => {
+    const events = await cluster.auditEvents({ user: userOf("watch") });
+    const refused = events
+      .filter(({ responseStatus }) => responseStatus?.code === 403)
+      .map(({ verb, requestURI }) => `${verb} ${requestURI}`)
+      // By this it is seen that policies are in force.
+      .filter((line) => !/^create .*\/pepr-system\/configmaps\?.*dryRun=All/.test(line));
+    expect(refused).toEqual([]);
+
+    const used = new Set(
+      events.map(({ verb, objectRef }) => `${verb} ${objectRef?.resource ?? ""}`),
+    );
+    const given = grants
+      .filter(({ name }) => name === "fairlead-policies")
+      .flatMap(({ rights }) => rights.map(({ rule }) => rule))
+      .flatMap(({ verbs, resources = [] }) =>
+        verbs.flatMap((verb) => resources.map((resource) => `${verb} ${resource}`)),
+      );
+    expect(given.length).toBeGreaterThan(10);
+    expect(given.filter((right) => !used.has(right))).toEqual([]);
   });
 
   it("goes with the webhook's configuration, its owner", async () => {

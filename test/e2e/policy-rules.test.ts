@@ -52,7 +52,7 @@ const SHOWN = 5;
 
 const podCases = admissionCases("pods", "Pod", 0);
 const serviceCases = admissionCases("services", "Service", 100);
-const amount = { seed: SEED, questions: 50 * TIMES };
+const amount = { seed: SEED, questions: 40 * TIMES };
 const generatedPods = podPlaces({ ...amount, places: 30, firstPlace: 300 });
 const generatedServices = servicePlaces({ ...amount, places: 24, firstPlace: 400 });
 
