@@ -25,7 +25,7 @@ import {
   WEBHOOK_NAME,
   namedServices,
 } from "../../lib/domain/webhook";
-import { widthOf, type WebhookFields } from "../../lib/domain/webhook-state";
+import { hasNamespace, widthOf, type WebhookFields } from "../../lib/domain/webhook-state";
 import { digest, isLasting, isOwn, nameOf } from "./compare";
 import { ApiServers, type ServerAddress, type Width } from "./discovery";
 import { execute, marked, readMark, writeMark } from "./execute";
@@ -115,6 +115,8 @@ class Policies implements PoliciesController {
   #mark: string | undefined;
   #parameterMode: ParameterMode = "leave";
   #checkedAtMs = 0;
+  /** Since when all of a namespace, policies aside, has been the webhook's. */
+  readonly #leftAtMs = new Map<string, number>();
   #isReady = false;
   #isOpen = false;
 
@@ -124,7 +126,10 @@ class Policies implements PoliciesController {
     this.#policies = new PolicyCaches(context, () => {
       this.#wake();
     });
-    this.#parameters = new ParameterMaps(context, inputs, () => this.#owner());
+    this.#parameters = new ParameterMaps(context, inputs, {
+      owner: () => this.#owner(),
+      isLeft: (namespace) => this.#isLeft(namespace),
+    });
     this.#routes = new RouteIndex(inputs.routes);
     this.#teller = new AdmissionTeller({ ...context, configuration: () => this.#configuration() });
     this.queue = createQueue({
@@ -261,6 +266,7 @@ class Policies implements PoliciesController {
       const action = await (mode === "keep"
         ? this.#parameters.keep(namespace)
         : this.#parameters.remove(namespace));
+      if (action === "wait") return LOOK_AGAIN;
       if (action === "none") return DONE;
       const reason = mode === "keep" ? "Parameters" : "NotWanted";
       const key = `${namespace}/`;
@@ -407,12 +413,26 @@ class Policies implements PoliciesController {
     return [...rules, ...inForceObjects(this.#served)].map((each) => marked(each, owner));
   }
 
+  /** Whether all API servers have heard that all of a namespace reaches the webhook. */
+  #isLeft(namespace: string): boolean {
+    const { clock } = this.context;
+    if (!hasNamespace(this.#live(), namespace)) {
+      this.#leftAtMs.delete(namespace);
+      return false;
+    }
+    const leftAtMs = this.#leftAtMs.get(namespace) ?? clock.nowMs();
+    this.#leftAtMs.set(namespace, leftAtMs);
+    return clock.nowMs() >= leftAtMs + PROPAGATION_MS;
+  }
+
+  #live(): WebhookFields | undefined {
+    return this.#configuration()?.webhooks?.find(({ name }) => name === WEBHOOK_NAME);
+  }
+
   #webhookState(): WebhookState {
-    const configuration = this.#configuration();
-    if (configuration === undefined) return { kind: "absent" };
-    const live = configuration.webhooks?.find(({ name }) => name === WEBHOOK_NAME);
+    if (this.#configuration() === undefined) return { kind: "absent" };
     const { scope, inputs } = this.context;
-    const kind = widthOf(live, {
+    const kind = widthOf(this.#live(), {
       serviceNames: namedServices(inputs.hostedAPIServers.list()),
       ...(scope === undefined ? {} : { namespaces: scope.controlPlanes }),
     });

@@ -19,7 +19,7 @@ export interface ParamsState {
   readonly outOfLine: number;
   /** How many of fairlead's there are. */
   readonly own: number;
-  /** Namespaces in which a ConfigMap of that name is not fairlead's, sorted. */
+  /** Namespaces in which policies can't act, sorted; see `ParameterMaps.isInTheWay`. */
   readonly foreign: readonly string[];
   /** A ConfigMap of the parameters of the whole cluster that is not fairlead's, `namespace/name`. */
   readonly foreignShared: string | undefined;

@@ -18,13 +18,16 @@ import {
   MANAGED_BY,
 } from "../../lib/domain/names";
 import type { ConfigMap } from "../../lib/domain/route-config";
+import type { RouteInputs } from "../../lib/domain/routes";
 import { ignoredNamespaces, SYSTEM_NAMESPACE } from "../../lib/domain/webhook";
 import { covers, digest, isOwn } from "./compare";
 import type { ParamsState } from "./observed";
 import {
   clusterParamsOf,
+  isLargeRoute,
   namespaceParamsOf,
   OWN_PARAMETERS_PREFIX,
+  PARAMETERS,
   type Parameters,
 } from "./params";
 
@@ -47,6 +50,14 @@ interface Wish {
   readonly data: Parameters | undefined;
 }
 
+/** What the choice between policies and the webhook says about parameters. */
+export interface ParameterOptions {
+  /** What all of them go with; undefined while it is not there. */
+  readonly owner: () => OwnerReference | undefined;
+  /** Whether the webhook has had all of a namespace for so long that every API server knows it. */
+  readonly isLeft: (namespace: string) => boolean;
+}
+
 const fieldManager = FIELD_MANAGERS.policies;
 
 /**
@@ -59,11 +70,10 @@ export class ParameterMaps {
   /** Why a namespace's can't be written: what the API server says. */
   readonly #refused = new Map<string, string>();
 
-  /** @param owner What all of them go with; undefined while it is not there. */
   constructor(
     private readonly context: CacheContext,
     private readonly inputs: ParameterInputs,
-    private readonly owner: () => OwnerReference | undefined,
+    private readonly options: ParameterOptions,
   ) {}
 
   /** Opens the watch of what there is. */
@@ -128,11 +138,14 @@ export class ParameterMaps {
 
   /**
    * Brings those of a namespace in line.
-   * @returns what was done.
+   * @returns what was done; wait: it is to be tried again.
    */
-  async keep(namespace: string): Promise<"create" | "change" | "delete" | "none"> {
+  async keep(namespace: string): Promise<"create" | "change" | "delete" | "none" | "wait"> {
     const live = this.#find(namespace);
-    if ((live !== undefined && !isOwn(live)) || this.owner() === undefined) return "none";
+    if ((live !== undefined && !isOwn(live)) || this.options.owner() === undefined) return "none";
+    const isEarly = this.#isLarge(namespace) && !this.options.isLeft(namespace);
+    // Policies lead Pods where they were led before, until all of them reach the webhook.
+    if (isEarly && live?.data?.[PARAMETERS.hosts] !== undefined) return "wait";
     const wished = this.#wish(namespace);
     if (wished.data === undefined) {
       if (live === undefined || this.#isStillCounted(namespace)) return "none";
@@ -172,11 +185,19 @@ export class ParameterMaps {
     return this.#live?.get(PARAMETERS_CONFIG_MAP, namespace);
   }
 
-  /** Whether a namespace can't have parameters: a ConfigMap of others is in the way, or the write was refused. */
+  /**
+   * Whether policies can't act in a namespace: its route is too large for them, a ConfigMap of others is in the way, or the
+   * write was refused.
+   */
   isInTheWay(namespace: string): boolean {
+    if (this.#isLarge(namespace)) return true;
     if (this.#wish(namespace).data === undefined) return false;
     const live = this.#find(namespace);
     return this.#refused.has(namespace) || (live !== undefined && !isOwn(live));
+  }
+
+  #isLarge(namespace: string): boolean {
+    return this.#isHere(namespace) && isLargeRoute(this.#routeOf(namespace));
   }
 
   #isOutOfLine(namespace: string): boolean {
@@ -200,22 +221,33 @@ export class ParameterMaps {
   }
 
   #dataOf(namespace: string): Parameters | undefined {
-    const { routes, services, hostedAPIServers, namespaces, versions, zones } = this.inputs;
+    const { hostedAPIServers, versions, zones } = this.inputs;
     const topology = { minor: versions.minor, zones: zones.count };
     if (namespace === SYSTEM_NAMESPACE) {
       return clusterParamsOf({ ...topology, namespaces: this.#counted() });
     }
-    if (ignoredNamespaces.includes(namespace)) return undefined;
-    const { scope } = this.context;
-    if (scope !== undefined && !scope.controlPlanes.includes(namespace)) return undefined;
-    // Nothing can be made in a namespace that goes, and what there is goes with it.
-    if (namespaces.get(namespace)?.metadata.deletionTimestamp !== undefined) return undefined;
-    const [configMap] = routes.list(namespace);
+    if (!this.#isHere(namespace)) return undefined;
     return namespaceParamsOf({
       ...topology,
-      route: { namespace, configMap, service: (of, name) => services.get(name, of) },
+      route: this.#routeOf(namespace),
       hostedAPIServers: hostedAPIServers.list(namespace),
     });
+  }
+
+  #routeOf(namespace: string): RouteInputs {
+    const { routes, services } = this.inputs;
+    const [configMap] = routes.list(namespace);
+    return { namespace, configMap, service: (of, name) => services.get(name, of) };
+  }
+
+  /** Whether a namespace may have parameters of its own. */
+  #isHere(namespace: string): boolean {
+    if (ignoredNamespaces.includes(namespace)) return false;
+    const { scope } = this.context;
+    if (scope !== undefined && !scope.controlPlanes.includes(namespace)) return false;
+    // Nothing can be made in a namespace that goes, and what there is goes with it.
+    const { namespaces } = this.inputs;
+    return namespaces.get(namespace)?.metadata.deletionTimestamp === undefined;
   }
 
   /**
@@ -238,7 +270,7 @@ export class ParameterMaps {
   }
 
   #metadata(namespace: string) {
-    const owner = this.owner();
+    const owner = this.options.owner();
     return {
       name: PARAMETERS_CONFIG_MAP,
       namespace,

@@ -117,7 +117,7 @@ function obstacleTo(
   if (params.foreign.length > MAX_FOREIGN) {
     return byWebhook(
       "ForeignObject",
-      `In ${params.foreign.length} namespaces, ${params.foreign[0] ?? ""} among them, the ConfigMap of the parameters is not fairlead's.`,
+      `In ${params.foreign.length} namespaces, ${params.foreign[0] ?? ""} among them, policies can't act: docs/policies.md says why.`,
     );
   }
   if (memory.block !== undefined && nowMs < memory.block.untilMs) {

@@ -24,7 +24,7 @@ export type Admission =
   | {
       readonly by: "policies";
       readonly reason: "InForce";
-      /** Namespaces that stay with the webhook, since a ConfigMap that is not fairlead's is in the way; sorted. */
+      /** Namespaces that stay with the webhook, since policies can't act there; sorted. */
       readonly except: readonly string[];
     }
   | {

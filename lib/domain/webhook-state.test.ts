@@ -1,5 +1,5 @@
 import { webhookRules } from "./webhook";
-import { widthOf } from "./webhook-state";
+import { hasNamespace, widthOf } from "./webhook-state";
 
 describe("the width of the webhook", () => {
   const scope = { serviceNames: ["named"], namespaces: ["tenant"] };
@@ -15,6 +15,15 @@ describe("the width of the webhook", () => {
     ["narrow", webhookRules({ ...beside, except: ["tenant", "another"] })],
   ])("is %s of %j", (width, live) => {
     expect(widthOf({ ...live }, scope)).toBe(width);
+  });
+
+  it("tells namespaces that the webhook has beside policies", () => {
+    const live = { ...webhookRules({ ...beside, except: ["tenant"] }) };
+
+    expect(hasNamespace(live, "tenant")).toBe(true);
+    expect(hasNamespace(live, "tenant-a")).toBe(false);
+    expect(hasNamespace({ ...webhookRules(beside) }, "tenant")).toBe(false);
+    expect(hasNamespace(undefined, "tenant")).toBe(false);
   });
 
   it("is none of the known ones where there is no webhook", () => {

@@ -1,5 +1,6 @@
 import { equals } from "ramda";
-import { webhookRules, type WebhookRules, type WebhookScope } from "./webhook";
+import { literal } from "./cel";
+import { EXCEPTED, webhookRules, type WebhookRules, type WebhookScope } from "./webhook";
 
 /** A webhook as it is; only what is looked at is typed. */
 export type WebhookFields = Readonly<Record<string, unknown>>;
@@ -19,6 +20,14 @@ const namesOf = (conditions: unknown): readonly string[] =>
 /** Which conditions there are tells how it was meant, whatever they say. */
 function isNarrow(live: WebhookFields, { matchConditions }: WebhookRules): boolean {
   return equals(namesOf(live.matchConditions), namesOf(matchConditions));
+}
+
+/** Whether all of a namespace that concerns fairlead reaches the webhook, though policies act elsewhere. */
+export function hasNamespace(live: WebhookFields | undefined, namespace: string): boolean {
+  const conditions = (live?.matchConditions ?? []) as WebhookRules["matchConditions"];
+  return conditions.some(
+    ({ name, expression }) => name === EXCEPTED && expression.includes(literal(namespace)),
+  );
 }
 
 /** How much reaches the webhook as it is. */

@@ -1,5 +1,13 @@
 import type { HostedAPIServer } from "../api";
-import { isContestDropped, isOwnWrite, isSetBack, label, listOf, routedPod } from "./cel";
+import {
+  isContestDropped,
+  isLargePod,
+  isOwnWrite,
+  isSetBack,
+  label,
+  listOf,
+  routedPod,
+} from "./cel";
 import {
   apiServerServices,
   defaultTopologyAwareServices,
@@ -141,16 +149,29 @@ function matchingAll({ serviceNames = [] }: WebhookScope): Matching {
   };
 }
 
-/** What policies can't express: an expression remembers nothing between two requests, and warns of no change. */
-function matchingContests(): Matching {
+/** What policies can't express: an expression remembers nothing between two requests, warns of no change, and is limited. */
+function matchingRest(): Matching {
   return {
     matchConditions: [
-      { name: "others", expression: `!(${isOwnWrite})` },
-      { name: "contests", expression: `(${isSetBack}) ||\n(${isContestDropped})` },
+      {
+        name: "large-pods",
+        expression: `request.resource.resource != "pods" ||\n(${isLargePod} && (${routedPod()}))`,
+      },
+      {
+        name: "contests",
+        expression: `request.resource.resource != "services" ||
+(!(${isOwnWrite}) && ((${isSetBack}) ||\n(${isContestDropped})))`,
+      },
     ],
-    rules: [{ ...rule, operations: ["UPDATE"], resources: ["services"] }],
+    rules: [
+      { ...rule, operations: ["CREATE"], resources: ["pods"] },
+      { ...rule, operations: ["UPDATE"], resources: ["services"] },
+    ],
   };
 }
+
+/** The name of the condition that names the namespaces in which policies can't act. */
+export const EXCEPTED = "excepted-pods";
 
 /** Both: all that concerns fairlead in some namespaces, and in all others what policies can't express. */
 function matchingExceptions(scope: WebhookScope, except: readonly string[]): Matching {
@@ -160,8 +181,8 @@ function matchingExceptions(scope: WebhookScope, except: readonly string[]): Mat
   return {
     matchConditions: [
       {
-        name: "excepted-pods",
-        expression: `request.resource.resource != "pods" ||\n(${isExcepted} && (${pods ?? ""}))`,
+        name: EXCEPTED,
+        expression: `request.resource.resource != "pods" ||\n((${isExcepted} || ${isLargePod}) && (${pods ?? ""}))`,
       },
       {
         name: "excepted-services",
@@ -177,7 +198,7 @@ function matchingExceptions(scope: WebhookScope, except: readonly string[]): Mat
 function matching(scope: WebhookScope): Matching {
   if (scope.policies !== true) return matchingAll(scope);
   const { except = [] } = scope;
-  return except.length === 0 ? matchingContests() : matchingExceptions(scope, except);
+  return except.length === 0 ? matchingRest() : matchingExceptions(scope, except);
 }
 
 /**

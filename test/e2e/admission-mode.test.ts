@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { grants } from "../../deploy/objects/rbac";
 import { webhookRules } from "../../lib/domain/webhook";
 import { startCluster, type EmbeddedCluster } from "../cluster";
-import { Api, Refusal, type AnyObject, type Kind } from "../harness/api";
+import { Api, Refusal, type AnyObject, type Kind, type Ref } from "../harness/api";
 import { eventually, settled } from "../harness/eventually";
 import { startFairlead, type Fairlead } from "../harness/fairlead";
 import { installHardened, userOf } from "../harness/hardened";
@@ -29,6 +29,7 @@ const INTERNAL = "istio-ingressgateway-internal";
 const HOST = "api.tenant.example.com";
 const LABEL =
   "networking.resources.gardener.cloud/to-istio-ingress-istio-ingressgateway-internal-tcp-9443";
+const ROUTE = "istio-internal-load-balancing";
 const PARAMETERS = "fairlead-admission";
 const configuration = { kind: "MutatingWebhookConfiguration", name: "pepr-fairlead" } as const;
 const policyKinds: readonly Kind[] = [
@@ -42,6 +43,11 @@ const patience = { timeoutMs: 90_000, pollMs: 200 };
 /** Of what went wrong. */
 const SHOWN = 5;
 const route = { hosts: HOST, "istio-namespace": GATEWAY };
+
+interface HostAlias {
+  readonly ip: string;
+  readonly hostnames: readonly string[];
+}
 
 /** A workload, as whoever runs control planes makes one. */
 function deployment(inNamespace: string, name: string): AnyObject {
@@ -167,6 +173,20 @@ describe("admission by policies", () => {
     await expectRouted(body);
   });
 
+  it("leaves the webhook a Pod with more aliases than policies work through", async () => {
+    const given = routedPod("tenant", "crowded");
+    const own = Array.from({ length: 65 }, (_, index) => ({
+      ip: `10.1.0.${index + 1}`,
+      hostnames: ["elsewhere"],
+    }));
+    const { body } = await api.tryToCreate({
+      ...given,
+      spec: { ...given.spec, hostAliases: own },
+    });
+    expect(body.spec?.hostAliases).toEqual([...own, ...(await aliasesTo(HOST))]);
+    expect(body.metadata.labels?.[LABEL]).toBe("allowed");
+  });
+
   it("has the namespace, too, once nothing is in its way", async () => {
     await api.remove({ kind: "ConfigMap", namespace: "taken", name: PARAMETERS });
 
@@ -176,15 +196,15 @@ describe("admission by policies", () => {
   });
 
   it("follows a route, a Service's address and a HostedAPIServer at once", async () => {
-    const ref = { kind: "ConfigMap", namespace: "tenant", name: "istio-internal-load-balancing" };
-    await api.patch(ref as Parameters<Api["patch"]>[0], {
+    const ref: Ref = { kind: "ConfigMap", namespace: "tenant", name: ROUTE };
+    await api.patch(ref, {
       data: { hosts: `${HOST},another.example.com` },
     });
     await eventually(async () => {
       const { body } = await api.tryToCreate(routedPod("tenant", "two-hosts"));
       await expectRouted(body, [HOST, "another.example.com"]);
     });
-    await api.patch(ref as Parameters<Api["patch"]>[0], { data: { hosts: HOST } });
+    await api.patch(ref, { data: { hosts: HOST } });
 
     const before = await addresses();
     await api.remove({ kind: "Service", namespace: GATEWAY, name: INTERNAL });
@@ -215,7 +235,7 @@ describe("admission by policies", () => {
     await api.remove({
       kind: "ConfigMap",
       namespace: "short-lived",
-      name: "istio-internal-load-balancing",
+      name: ROUTE,
     });
     await eventually(async () => {
       expect(await parameters()).not.toContain("short-lived");
@@ -279,19 +299,21 @@ describe("admission by policies", () => {
   describe("and back, under a stream of Pods", () => {
     let tried = 0;
     /** Tries, and creates one in ten, without a pause, while something is done. */
-    const underLoad = async (run: () => Promise<unknown>) => {
-      const aliases = JSON.stringify(await aliasesTo(HOST));
+    const underLoad = async (run: () => Promise<unknown>, inNamespace = "tenant") => {
+      const ips = await addresses();
       const lost: string[] = [];
       const before = tried;
       let isOver = false;
       const loop = async (): Promise<void> => {
         while (!isOver) {
           tried += 1;
-          const object = routedPod("tenant", `stream-${tried}`);
+          const object = routedPod(inNamespace, `stream-${tried}`);
           await (tried % 10 === 0 ? api.create(object) : api.tryToCreate(object)).then(
             ({ body: { spec, metadata } }) => {
+              const aliases = (spec?.hostAliases ?? []) as readonly HostAlias[];
               const isRouted =
-                JSON.stringify(spec?.hostAliases) === aliases &&
+                aliases.map(({ ip }) => ip).join() === ips.join() &&
+                aliases.every(({ hostnames }) => hostnames[0] === HOST) &&
                 metadata.labels?.[LABEL] === "allowed";
               if (!isRouted) lost.push(`not routed: ${JSON.stringify(spec?.hostAliases)}`);
             },
@@ -366,6 +388,26 @@ describe("admission by policies", () => {
         await untilAdmittedBy("Policy");
         await untilWebhookIs({ policies: true });
       });
+
+      expect(lost.slice(0, SHOWN)).toEqual([]);
+      expect(count).toBeGreaterThan(500);
+    });
+
+    it("loses none where a route becomes too large for policies, and small again", async () => {
+      const ref: Ref = { kind: "ConfigMap", namespace: "taken", name: ROUTE };
+      const many = Array.from({ length: 129 }, (_, index) => `api-${index}.example.com`);
+      const { count, lost } = await underLoad(async () => {
+        await api.patch(ref, { data: { hosts: [HOST, ...many].join(",") } });
+        await untilAdmittedBy("Policy, and Webhook for taken");
+        await eventually(async () => {
+          expect(await parameters()).not.toContain("taken");
+        }, patience);
+        const { body } = await api.tryToCreate(routedPod("taken", "many-hosts"));
+        await expectRouted(body, [HOST, ...many]);
+        await api.patch(ref, { data: { hosts: HOST } });
+        await untilAdmittedBy("Policy");
+        expect(await parameters()).toContain("taken");
+      }, "taken");
 
       expect(lost.slice(0, SHOWN)).toEqual([]);
       expect(count).toBeGreaterThan(500);

@@ -1,4 +1,4 @@
-import { literal, routedPod, sentence } from "../../../lib/domain/cel";
+import { isLargePod, literal, routedPod, sentence } from "../../../lib/domain/cel";
 import { NETWORK_POLICY_ALLOWED } from "../../../lib/domain/network-policy-label";
 import { aliasedElsewhereWarning } from "../../../lib/domain/routes";
 import { PARAMETERS } from "../params";
@@ -98,13 +98,14 @@ const hasLabel = `object.metadata.?labels[?${parameter("label")}].orValue("") ==
 
 const isIncomplete: Named = {
   name: "incomplete",
-  expression: `!(${hasLabel}) || !${own}.all(o, ${hosts}.all(h, ${aliases}.exists(a,
-  h in ${hostnames("a")} && (${canonical("a.ip")} == o || !(${canonical("a.ip")} in ${own})))))`,
+  expression: `!${isLargePod} && (!(${hasLabel}) ||
+!${own}.all(o, ${hosts}.all(h, ${aliases}.exists(a,
+  h in ${hostnames("a")} && (${canonical("a.ip")} == o || !(${canonical("a.ip")} in ${own}))))))`,
 };
 
 const keepsAliases: Named = {
   name: "elsewhere",
-  expression: `${aliases}.exists(a, !(${canonical("a.ip")} in ${own}) &&
+  expression: `!${isLargePod} && ${aliases}.exists(a, !(${canonical("a.ip")} in ${own}) &&
   ${hostnames("a")}.exists(h, h in ${hosts}))`,
 };
 

@@ -132,6 +132,8 @@ const podSpec = (addresses: readonly string[]) => {
     .map(present);
   return fc.record({
     aliases: absentOr(fc.array(alias, { maxLength: 5 }), 4),
+    /** So many that policies leave them to the webhook, or just not. */
+    crowd: rarely(fc.constantFrom(60, 70)),
     volumes: absentOr(fc.uniqueArray(volume, { maxLength: 3, selector: ({ name }) => name }), 8),
     route: fc.constantFrom(undefined, undefined, "true", "true", "true", "false", "yes"),
     label: absentOr(fc.constantFrom(...labelKeys), 1),
@@ -140,6 +142,14 @@ const podSpec = (addresses: readonly string[]) => {
     generated: fc.boolean(),
   });
 };
+
+function crowded(aliases: readonly object[] = [], count: number): readonly object[] {
+  const others = Array.from({ length: count }, (_, index) => ({
+    ip: `198.51.100.${index}`,
+    hostnames: ["cache"],
+  }));
+  return [...others, ...aliases];
+}
 
 function podOf(draw: DrawnFrom<ReturnType<typeof podSpec>>, inNamespace: string) {
   const labels = present({
@@ -152,7 +162,7 @@ function podOf(draw: DrawnFrom<ReturnType<typeof podSpec>>, inNamespace: string)
     "controller-0",
     present<unknown>({
       volumes: draw.volumes,
-      hostAliases: draw.aliases,
+      hostAliases: draw.crowd === undefined ? draw.aliases : crowded(draw.aliases, draw.crowd),
     }),
   );
   const name = draw.generated ? { generateName: "controller-" } : { name: "controller-0" };
