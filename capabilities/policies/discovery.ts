@@ -1,5 +1,5 @@
 import type { Clock, KubernetesClient, Logger, ServerChoice } from "../../lib/cluster";
-import { describeError, isForbidden } from "../../lib/cluster";
+import { describeError, isForbidden, isInvalid } from "../../lib/cluster";
 import { FIELD_MANAGERS, LABEL_MANAGED_BY, MANAGED_BY } from "../../lib/domain/names";
 import { isInForce, probeConfigMap } from "./in-force";
 import type { Sight } from "./observed";
@@ -80,7 +80,7 @@ export class ApiServers {
       await client.tryToCreate(probeConfigMap(labels), FIELD_MANAGERS.policies, choice);
       return false;
     } catch (error) {
-      if (isForbidden(error)) return isInForce(describeError(error), mark);
+      if (isInvalid(error) || isForbidden(error)) return isInForce(describeError(error), mark);
       throw error;
     }
   }

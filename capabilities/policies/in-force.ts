@@ -77,7 +77,8 @@ export function inForceObjects(version: PolicyVersion): readonly AnyPolicy[] {
           {
             expression: "false",
             messageExpression: `${JSON.stringify(`${SENTENCE} `)} + params.data.mark + " " + object.?data[?"mark"].orValue("-")`,
-            reason: "Forbidden",
+            // Not Forbidden: whoever looks for rights that are missing looks for that.
+            reason: "Invalid",
           },
         ],
       },

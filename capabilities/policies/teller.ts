@@ -44,8 +44,10 @@ export class AdmissionTeller {
     metrics?.admittedBy(admission);
     const isNews = before?.by !== admission.by || before.reason !== admission.reason;
     if (isNews) this.#log(admission);
+    // Over a restart it is no news.
+    const isSaid = before === undefined && this.#annotation() === describeAdmission(admission);
     await this.#annotate(admission);
-    if (isNews) this.#writeEvent(admission, before);
+    if (isNews && !isSaid) this.#writeEvent(admission, before);
   }
 
   #isBad(admission: Admission): boolean {
@@ -71,13 +73,17 @@ export class AdmissionTeller {
     });
   }
 
+  #annotation(): string | undefined {
+    return this.context.configuration()?.metadata.annotations?.[ANNOTATION_ADMISSION];
+  }
+
   /** What goes without saying is not said. */
   async #annotate(admission: Admission): Promise<void> {
     const { client, log, setting, configuration } = this.context;
     const about = configuration();
     if (about === undefined) return;
-    const { annotations, resourceVersion: over = "" } = about.metadata;
-    const current = annotations?.[ANNOTATION_ADMISSION];
+    const { resourceVersion: over = "" } = about.metadata;
+    const current = this.#annotation();
     const text = isPlain(admission, setting) ? undefined : describeAdmission(admission);
     if (current === text || (admission.reason === "Preparing" && current === undefined)) return;
     const written = this.#annotated;
