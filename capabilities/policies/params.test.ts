@@ -1,6 +1,6 @@
 import type { HostedAPIServer } from "../../lib/api";
 import type { RouteInputs } from "../../lib/domain/routes";
-import { clusterParamsOf, namespaceParamsOf, type NamespaceInputs } from "./params";
+import { clusterParamsOf, isLargeRoute, namespaceParamsOf, type NamespaceInputs } from "./params";
 
 function route(data?: Record<string, string>, clusterIPs?: readonly string[]): RouteInputs {
   const configMap = {
@@ -101,6 +101,35 @@ describe("what policies are told about a namespace", () => {
     const parameters = namespaceParamsOf({ ...nothing, ...topology, hostedAPIServers: [hapi({})] });
 
     expect(parameters?.["traffic-distribution"]).toBe(value);
+  });
+});
+
+describe("a route that policies can't work through", () => {
+  const routeOf = (hosts: number, addresses: number): RouteInputs => {
+    const names = Array.from({ length: hosts }, (_, index) => `api-${index}.example.com`);
+    const ips = Array.from({ length: addresses }, (_, index) => `10.96.3.${index + 1}`);
+    return route({ ...data, hosts: names.join(",") }, ips);
+  };
+
+  it.each([
+    [64, 2],
+    [16, 8],
+  ])("is none with %d hosts and %d addresses", (hosts, addresses) => {
+    expect(isLargeRoute(routeOf(hosts, addresses))).toBe(false);
+    expect(namespaceParamsOf({ ...nothing, route: routeOf(hosts, addresses) })).toBeDefined();
+  });
+
+  it.each([
+    [65, 1],
+    [1, 9],
+    [17, 8],
+  ])("is one with %d hosts and %d addresses, and not told", (hosts, addresses) => {
+    expect(isLargeRoute(routeOf(hosts, addresses))).toBe(true);
+    expect(namespaceParamsOf({ ...nothing, route: routeOf(hosts, addresses) })).toBeUndefined();
+  });
+
+  it("is none where it can't be followed: the denial is short", () => {
+    expect(isLargeRoute(route(data))).toBe(false);
   });
 });
 

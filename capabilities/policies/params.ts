@@ -57,7 +57,9 @@ function distributionParameter(topology: ClusterTopology): Parameters {
 }
 
 const isLarge = ({ hosts, addresses }: Route): boolean =>
-  hosts.length * addresses.length > POLICY_LIMITS.routePairs;
+  hosts.length > POLICY_LIMITS.hosts ||
+  addresses.length > POLICY_LIMITS.addresses ||
+  hosts.length * addresses.length > POLICY_LIMITS.pairs;
 
 /** Whether a route is more than policies work through, so that its namespace is the webhook's. */
 export function isLargeRoute(inputs: RouteInputs): boolean {

@@ -52,7 +52,7 @@ const SHOWN = 5;
 
 const podCases = admissionCases("pods", "Pod", 0);
 const serviceCases = admissionCases("services", "Service", 100);
-const amount = { seed: SEED, questions: 40 * TIMES };
+const amount = { seed: SEED, questions: 25 * TIMES };
 const generatedPods = podPlaces({ ...amount, places: 30, firstPlace: 300 });
 const generatedServices = servicePlaces({ ...amount, places: 24, firstPlace: 400 });
 
@@ -254,7 +254,7 @@ describe("policies and the webhook", () => {
       "webhook",
     );
 
-    expectSame(comparison, { changed: 200, denied: 50, kept: 200, warned: 50 });
+    expectSame(comparison, { changed: 100, denied: 25, kept: 100, warned: 25 });
   });
 
   it(`are the same for generated Services, new and updated (seed ${SEED})`, async () => {
@@ -264,7 +264,7 @@ describe("policies and the webhook", () => {
       "webhook",
     );
 
-    expectSame(comparison, { changed: 200, kept: 200, warned: 20 });
+    expectSame(comparison, { changed: 100, kept: 100, warned: 10 });
   });
 
   it("give what one of them gives where both decide", async () => {
@@ -273,7 +273,7 @@ describe("policies and the webhook", () => {
     );
     const comparison = await interrogation.compare(some, "both", "webhook");
 
-    expectSame(comparison, { changed: 50, denied: 10 });
+    expectSame(comparison, { changed: 25, denied: 5 });
   });
 
   describe("in a cluster of another version or of other zones", () => {
@@ -299,7 +299,7 @@ describe("policies and the webhook", () => {
       const decided = decidedServices(places, first);
       const comparison = await interrogation.compare(questions, "policies", decided);
 
-      expectSame(comparison, { kept: 50 });
+      expectSame(comparison, { kept: 25 });
     });
   });
 });

@@ -42,7 +42,7 @@ export function checkAdmission(observed: Observed): readonly Finding[] {
         subject: `ConfigMap ${namespace}/${PARAMETERS_CONFIG_MAP}`,
         reason: "ForeignParameters",
         message:
-          "It is not fairlead's, or fairlead's was refused, or the route has more pairs of a host and an address than policies work through: this namespace stays with the webhook, so its control plane does not start while fairlead is down.",
+          "It is not fairlead's, or fairlead's was refused, or the route has more hosts and addresses than policies work through: this namespace stays with the webhook, so its control plane does not start while fairlead is down.",
         commands: [
           kubectl("-n", namespace, "get", "configmap", PARAMETERS_CONFIG_MAP, "-o", "yaml"),
           kubectl("-n", namespace, "delete", "configmap", PARAMETERS_CONFIG_MAP),
