@@ -6,25 +6,29 @@ import {
   exposureController,
   openExposureCaches,
 } from "./capabilities/exposure";
+import { policiesController, type PoliciesController } from "./capabilities/policies";
 import { podsCapability, Routes } from "./capabilities/pods";
 import {
   addressesFrom,
   apiServerEndpoints,
   defaultServicesSettings,
+  serverAddresses,
   servicesCapability,
   servicesController,
   VersionSource,
   ZoneCounter,
   zonedNodes,
+  type EndpointSlice,
   type ServicesInputs,
   type ServicesSettings,
 } from "./capabilities/services";
 import { stalePodsController } from "./capabilities/stale-pods";
 import { statusController } from "./capabilities/status";
-import { webhookController } from "./capabilities/webhook";
+import { webhookController, type WebhookController } from "./capabilities/webhook";
 import { customResourceDefinitions, type HostedAPIServer } from "./lib/api";
 import {
   addToPage,
+  AdmissionMode,
   AdmissionNotes,
   AdmissionTimer,
   checkPeprStore,
@@ -50,8 +54,10 @@ import {
   WatchList,
   type Cache,
   type CacheContext,
+  type EventRecorder,
   type WatchCaches,
 } from "./lib/cluster";
+import type { ConfigMap } from "./lib/domain/route-config";
 import { parseSettings } from "./lib/domain/settings";
 import packageJson from "./package.json";
 
@@ -121,6 +127,7 @@ const routes = new Routes({
   },
 });
 const servicesInputs = later<ServicesInputs>();
+const admissionMode = new AdmissionMode();
 let wakeGateway = (_key: string): void => undefined;
 
 const capabilities = [
@@ -138,11 +145,13 @@ const capabilities = [
   }),
 ];
 
+type Endpoints = ReturnType<typeof openCache<EndpointSlice>>;
+
 function openServicesInputs(
   cluster: CacheContext,
   hostedAPIServers: Cache<HostedAPIServer>,
+  endpoints: Endpoints,
 ): ServicesInputs {
-  const endpoints = openCache(cluster, apiServerEndpoints);
   const versions = new VersionSource({
     reader: cluster.client,
     addresses: addressesFrom(endpoints),
@@ -158,10 +167,38 @@ function openServicesInputs(
   return { versions, zones, hostedAPIServers };
 }
 
+/** What the watch process works with. */
+interface Watching {
+  readonly caches: WatchCaches;
+  readonly inputs: ServicesInputs;
+  readonly endpoints: Endpoints;
+  readonly webhook: WebhookController;
+}
+
+/** Decides by what Pods and Services are admitted. */
+function startPolicies(
+  context: CacheContext & { readonly events: EventRecorder },
+  { caches, inputs, endpoints, webhook }: Watching,
+  routes: Cache<ConfigMap>,
+): PoliciesController {
+  return policiesController({
+    ...context,
+    setting: settings.admission,
+    mode: admissionMode,
+    inputs: { ...inputs, ...caches, routes },
+    configurations: webhook.configurations,
+    servers: {
+      list: () => serverAddresses(endpoints.list()),
+      onChange: (listener) => {
+        endpoints.onChange(listener);
+      },
+    },
+  });
+}
+
 async function startControllers(
   cluster: CacheContext,
-  caches: WatchCaches,
-  inputs: ServicesInputs,
+  { caches, inputs, endpoints, webhook }: Watching,
 ): Promise<void> {
   const events = createEventRecorder(cluster);
   const withCaches = { ...cluster, caches };
@@ -197,6 +234,11 @@ async function startControllers(
     references: exposure.references,
     settings: { drainMs: settings.drainMs, graceMs: settings.graceMs },
   });
+  const policies = startPolicies(
+    { ...cluster, events },
+    { caches: { ...caches, hostedAPIServers: served }, inputs, endpoints, webhook },
+    routeConfigMaps,
+  );
   wakeGateway = (key) => {
     exposure.gateways.add(key);
   };
@@ -204,6 +246,7 @@ async function startControllers(
     exposure.resync();
     status.resync();
     stalePods.resync();
+    policies.resync();
     clock.after(settings.resyncMs, resync);
   };
   clock.after(settings.resyncMs, resync);
@@ -216,6 +259,22 @@ async function startControllers(
   });
   await Promise.all([credentials.start(), services.start()]);
   log.info({ ...settings }, "controllers started");
+}
+
+function startWebhook(
+  cluster: CacheContext,
+  caches: WatchCaches,
+  hostedAPIServers: Cache<HostedAPIServer>,
+): WebhookController {
+  metrics.observeObjects(caches);
+  const { webhookValidityMs: validityMs, drainMs, clusterDomain } = settings;
+  return webhookController({
+    ...cluster,
+    hostedAPIServers,
+    ...(scope === undefined ? {} : { namespaces: scope.controlPlanes }),
+    mode: admissionMode,
+    settings: { validityMs, drainMs, clusterDomain },
+  });
 }
 
 async function start(): Promise<void> {
@@ -245,18 +304,15 @@ async function start(): Promise<void> {
   const caches = roles.watch ? openWatchCaches(cluster) : undefined;
   const hostedAPIServers = caches?.hostedAPIServers ?? openHostedAPIServers(cluster);
   const served = narrowCache(hostedAPIServers, scope?.controlPlanes);
-  if (caches !== undefined) {
-    metrics.observeObjects(caches);
-    const { webhookValidityMs: validityMs, drainMs, clusterDomain } = settings;
-    webhookController({
-      ...cluster,
-      hostedAPIServers: served,
-      ...(scope === undefined ? {} : { namespaces: scope.controlPlanes }),
-      settings: { validityMs, drainMs, clusterDomain },
-    });
-  }
-  const inputs = openServicesInputs(cluster, served);
+  const endpoints = openCache(cluster, apiServerEndpoints);
+  const inputs = openServicesInputs(cluster, served, endpoints);
   servicesInputs.resolve(inputs);
+  const watching = caches && {
+    caches,
+    inputs,
+    endpoints,
+    webhook: startWebhook(cluster, caches, served),
+  };
   if (roles.admission) {
     routes.start();
     // Ready means that routes are known: before, the replica takes no requests from the API server.
@@ -276,7 +332,7 @@ async function start(): Promise<void> {
   });
   await untilServable(serving);
   module.start(settings.port);
-  if (caches !== undefined) await startControllers(cluster, caches, inputs);
+  if (watching !== undefined) await startControllers(cluster, watching);
 }
 
 if (isBuild) {

@@ -185,6 +185,18 @@ const admission: Row = {
   panels: [
     {
       kind: "timeseries",
+      title: "Pods and Services are admitted",
+      description: "By policies, or by the webhook, and why: docs/policies.md.",
+      unit: "short",
+      queries: [
+        {
+          expr: "max by (mode, reason) (fairlead_admission_mode)",
+          legend: "{{mode}}: {{reason}}",
+        },
+      ],
+    },
+    {
+      kind: "timeseries",
       title: "Decisions, by reason",
       description: "In a second.",
       unit: "reqps",

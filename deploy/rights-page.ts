@@ -5,6 +5,8 @@ function placeOf({ scope }: Grant): string {
   switch (scope) {
     case "cluster":
       return "the whole cluster";
+    case "policies":
+      return "the whole cluster, unless restricted";
     case "gateways":
       return "each gateway namespace";
     case "control planes":

@@ -41,9 +41,13 @@ export const item: Placeholder = new Placeholder({ kind: "item" });
 export type Template = Readonly<Record<string, unknown>>;
 
 /** A value that an entry depends on. */
-export interface Condition {
-  readonly path: string;
-  readonly is: boolean;
+export type Condition =
+  | { readonly path: string; readonly is: boolean | string }
+  | { readonly path: string; readonly isNot: string };
+
+function holds(condition: Condition, values: Values): boolean {
+  const found = lookUp(values, condition.path);
+  return "is" in condition ? found === condition.is : found !== condition.isNot;
 }
 
 /** An object to install. */
@@ -111,7 +115,7 @@ function fill(part: unknown, values: Values, element: string | undefined): unkno
  */
 export function fillIn(entries: readonly Entry[], values: Values): readonly Template[] {
   return entries
-    .filter(({ when = [] }) => when.every(({ path, is }) => lookUp(values, path) === is))
+    .filter(({ when = [] }) => when.every((condition) => holds(condition, values)))
     .flatMap(({ object, each }) => {
       const elements =
         each === undefined ? [undefined] : (lookUp(values, each) as readonly string[]);
@@ -169,8 +173,11 @@ function guard(part: unknown): unknown {
   return Object.fromEntries(Object.entries(part).map(([key, each]) => [key, guard(each)]));
 }
 
-function condition({ path, is }: Condition): string {
-  return is ? `$.Values.${path}` : `(not $.Values.${path})`;
+function condition(part: Condition): string {
+  const found = `$.Values.${part.path}`;
+  if ("isNot" in part) return `(ne ${found} ${JSON.stringify(part.isNot)})`;
+  if (typeof part.is === "string") return `(eq ${found} ${JSON.stringify(part.is)})`;
+  return part.is ? found : `(not ${found})`;
 }
 
 /** An entry as a part of a Helm template. */

@@ -1,6 +1,7 @@
 import { Type, type Static, type TSchema } from "@sinclair/typebox";
 import { Document, isMap, type Pair, type Scalar, type YAMLMap } from "yaml";
 import { StringEnum } from "../lib/api/schema";
+import { ADMISSION_SETTINGS } from "../lib/domain/settings";
 import { COMMON_LABELS } from "./names";
 
 // values.yaml and values.schema.json come from here, so that they can't differ.
@@ -93,13 +94,22 @@ export const valuesSchema = Type.Object(
       },
       strict("The image of both processes."),
     ),
-    admission: processValues(
-      "The processes that answer the API server's calls.",
-      Type.Integer({
-        minimum: 2,
-        maximum: 10,
-        description: "At least two: without any, matching Pods and Services are refused.",
-      }),
+    admission: Type.Object(
+      {
+        mode: StringEnum(
+          [...ADMISSION_SETTINGS],
+          described(
+            "By what Pods and Services are admitted. Auto: by the cluster's own policies where it serves MutatingAdmissionPolicies, else by the webhook. docs/policies.md.",
+          ),
+        ),
+        replicas: Type.Integer({
+          minimum: 2,
+          maximum: 10,
+          description: "At least two: without any, matching Pods and Services are refused.",
+        }),
+        resources,
+      },
+      strict("The processes that answer the API server's calls."),
     ),
     watch: processValues(
       "The process that brings objects in line.",
@@ -228,6 +238,7 @@ export function defaultValues(image: string): ChartValues {
     namespace: { create: true },
     image: { reference: image, pullPolicy: "IfNotPresent", pullSecrets: [] },
     admission: {
+      mode: "Auto",
       replicas: 2,
       // No limit of CPU: to be throttled is to answer too late.
       resources: { requests: { cpu: "100m", memory: "192Mi" }, limits: { memory: "512Mi" } },

@@ -4,7 +4,11 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import execa from "execa";
 import { hasNetworkNamespaces } from "./network-namespaces";
-import { kubernetesVersionsUnderTest, LARGE_CASES_VERSION } from "../test/e2e/versions";
+import {
+  kubernetesVersionsUnderTest,
+  LARGE_CASES_VERSION,
+  POLICIES_VERSION,
+} from "../test/e2e/versions";
 
 /** The part of jest's JSON report that is added up. */
 interface Report {
@@ -105,6 +109,7 @@ async function prepareDataPlane(): Promise<"run" | "skip"> {
 async function prepareClusters(): Promise<"run" | "skip"> {
   const parts = ["kube-controller-manager", "helm", "promtool"];
   await buildPrograms([LARGE_CASES_VERSION, ...parts.flatMap((part) => ["--with", part])]);
+  await buildPrograms([POLICIES_VERSION, "--with", "kube-controller-manager"]);
   await buildPrograms(kubernetesVersionsUnderTest());
   return prepareDataPlane();
 }

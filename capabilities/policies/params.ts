@@ -1,5 +1,6 @@
 import type { HostedAPIServer } from "../../lib/api";
-import { resolveRoute, type RouteInputs } from "../../lib/domain/routes";
+import { POLICY_LIMITS } from "../../lib/domain/admission-policies";
+import { resolveRoute, type Route, type RouteInputs } from "../../lib/domain/routes";
 import {
   distributionIn,
   selectServices,
@@ -55,6 +56,17 @@ function distributionParameter(topology: ClusterTopology): Parameters {
   return { [PARAMETERS.distribution]: wish.kind === "on" ? wish.value : DISTRIBUTION_OFF };
 }
 
+const isLarge = ({ hosts, addresses }: Route): boolean =>
+  hosts.length > POLICY_LIMITS.hosts ||
+  addresses.length > POLICY_LIMITS.addresses ||
+  hosts.length * addresses.length > POLICY_LIMITS.pairs;
+
+/** Whether a route is more than policies work through, so that its namespace is the webhook's. */
+export function isLargeRoute(inputs: RouteInputs): boolean {
+  const route = resolveRoute(inputs);
+  return route.kind === "found" && isLarge(route);
+}
+
 function routeParameters(inputs: RouteInputs): Parameters {
   const route = resolveRoute(inputs);
   switch (route.kind) {
@@ -63,6 +75,7 @@ function routeParameters(inputs: RouteInputs): Parameters {
     case "broken":
       return { [PARAMETERS.denial]: route.message };
     case "found":
+      if (isLarge(route)) return {};
       return {
         [PARAMETERS.hosts]: route.hosts.join(","),
         [PARAMETERS.addresses]: route.addresses.join(","),

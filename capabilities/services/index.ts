@@ -15,7 +15,13 @@ import { within } from "./within";
 export { servicesController, type ServicesController } from "./controller";
 export { defaultServicesSettings, type ServicesInputs, type ServicesSettings } from "./inputs";
 export type { Service } from "../../lib/domain/traffic-distribution";
-export { addressesFrom, apiServerEndpoints, VersionSource } from "./version-source";
+export {
+  addressesFrom,
+  apiServerEndpoints,
+  serverAddresses,
+  VersionSource,
+  type EndpointSlice,
+} from "./version-source";
 export { ZoneCounter, zonedNodes } from "./zones";
 
 /** What the admission of Services needs. */

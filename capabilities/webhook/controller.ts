@@ -5,6 +5,7 @@ import {
   openCache,
   tellChange,
   tellKeep,
+  type AdmissionMode,
   type Cache,
   type CacheContext,
   type Outcome,
@@ -15,10 +16,13 @@ import {
   namedServices,
   SYSTEM_NAMESPACE,
   WEBHOOK_CONFIGURATION,
+  WEBHOOK_NAME,
   WEBHOOK_SERVICE,
   WEBHOOK_TLS_SECRET,
   webhookRules,
+  type WebhookRules,
 } from "../../lib/domain/webhook";
+import { widthOf, type WebhookFields } from "../../lib/domain/webhook-state";
 import { configurationRef, patchConfiguration, secretRef, writeServing } from "./execute";
 import { issueServingCertificate } from "./issue";
 import { servingNames } from "./names";
@@ -52,12 +56,16 @@ export interface WebhookContext extends CacheContext {
   readonly hostedAPIServers: Cache<HostedAPIServer>;
   /** In the restricted mode: the only namespaces whose objects concern fairlead. */
   readonly namespaces?: readonly string[];
+  /** By what Pods and Services are admitted: the less by the webhook, the less reaches it. */
+  readonly mode: Pick<AdmissionMode, "current" | "onChange">;
   readonly settings: Pick<WebhookSettings, "validityMs" | "drainMs" | "clusterDomain">;
 }
 
 /** The capability at work. */
 export interface WebhookController {
   readonly queue: Queue;
+  /** The configuration, as it is watched. */
+  readonly configurations: Cache<WebhookConfiguration>;
   resync(): void;
   stop(): void;
 }
@@ -103,6 +111,7 @@ function servicesOf(hapi: HostedAPIServer | undefined): string {
 
 class Webhook implements WebhookController {
   readonly queue: Queue;
+  readonly configurations: Cache<WebhookConfiguration>;
   readonly #caches: WebhookCaches;
   readonly #watched: readonly Watched[];
   #memory: Memory = NOTHING_REMEMBERED;
@@ -113,7 +122,7 @@ class Webhook implements WebhookController {
   #lastReason: Rest["reason"] | undefined;
 
   constructor(private readonly context: WebhookContext) {
-    const { clock, log, metrics, hostedAPIServers } = context;
+    const { clock, log, metrics, hostedAPIServers, mode } = context;
     this.#caches = openWebhookCaches(context);
     this.queue = createQueue({
       name: "webhook",
@@ -123,7 +132,11 @@ class Webhook implements WebhookController {
       metrics,
     });
     const { configurations, secrets, endpointSlices } = this.#caches;
+    this.configurations = configurations;
     this.#watched = [configurations, secrets, endpointSlices, hostedAPIServers];
+    mode.onChange(() => {
+      this.resync();
+    });
     for (const cache of [configurations, secrets, endpointSlices]) {
       cache.onChange(() => {
         this.resync();
@@ -147,14 +160,31 @@ class Webhook implements WebhookController {
     for (const cache of [configurations, secrets, endpointSlices]) cache.stop();
   }
 
-  #serviceNames(): readonly string[] {
-    return namedServices(this.context.hostedAPIServers.list());
+  /** How the webhook is to be; undefined: as it is. */
+  #desired(): WebhookRules | undefined {
+    const { hostedAPIServers, namespaces, mode } = this.context;
+    const scope = {
+      serviceNames: namedServices(hostedAPIServers.list()),
+      ...(namespaces === undefined ? {} : { namespaces }),
+    };
+    const admission = mode.current;
+    if (admission?.by === "policies") {
+      return webhookRules({ ...scope, policies: true, except: admission.except });
+    }
+    // Before it is known that policies can't be relied on, one that is narrow is not widened: it may be down.
+    const isKept = admission === undefined && widthOf(this.#live(), scope) === "narrow";
+    return isKept ? undefined : webhookRules(scope);
+  }
+
+  #live(): WebhookFields | undefined {
+    const configuration = this.configurations.get(WEBHOOK_CONFIGURATION);
+    return configuration?.webhooks?.find(({ name }) => name === WEBHOOK_NAME);
   }
 
   #versions(): string {
     const { configurations, secrets, endpointSlices } = this.#caches;
     return JSON.stringify([
-      this.#serviceNames(),
+      this.#desired(),
       configurations.list().map(({ metadata }) => metadata.resourceVersion),
       secrets.list().map(({ metadata }) => metadata.resourceVersion),
       readyAddresses(endpointSlices.list()),
@@ -183,7 +213,7 @@ class Webhook implements WebhookController {
 
   /** What the API server says; nobody is looked at. */
   async #read(): Promise<Observed | undefined> {
-    const { client, clock, namespaces, settings } = this.context;
+    const { client, clock, settings } = this.context;
     if (this.#caches.configurations.get(WEBHOOK_CONFIGURATION) === undefined) return undefined;
     const configuration = await client.get<WebhookConfiguration>(configurationRef);
     if (configuration === undefined) return undefined;
@@ -191,10 +221,7 @@ class Webhook implements WebhookController {
     return {
       nowMs: clock.nowMs(),
       configuration,
-      desired: webhookRules({
-        serviceNames: this.#serviceNames(),
-        ...(namespaces === undefined ? {} : { namespaces }),
-      }),
+      desired: this.#desired(),
       secret,
       replicas: [],
       settings: { ...settings, propagationMs: PROPAGATION_MS },

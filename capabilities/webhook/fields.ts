@@ -23,11 +23,11 @@ export interface Drift {
 /** What of fairlead's webhook is not as desired; fields that `desired` does not say are left to others. */
 export function findDrift(
   { webhooks = [] }: WebhookConfiguration,
-  desired: WebhookRules,
+  desired: WebhookRules | undefined,
 ): readonly Drift[] {
   const index = webhooks.findIndex(({ name }) => name === WEBHOOK_NAME);
   const live = webhooks[index];
-  if (live === undefined) return [];
+  if (live === undefined || desired === undefined) return [];
   return Object.entries(desired)
     .filter(([field, value]) => !equals(live[field], value as unknown))
     .map(([field, value]) => ({

@@ -61,8 +61,8 @@ export interface WebhookSettings {
 export interface Observed {
   readonly nowMs: number;
   readonly configuration: WebhookConfiguration;
-  /** How the webhook is to be. */
-  readonly desired: WebhookRules;
+  /** How the webhook is to be; undefined: as it is, for now. */
+  readonly desired: WebhookRules | undefined;
   /** Undefined: there is none, so certificates are somebody else's business. */
   readonly secret: ServingSecret | undefined;
   readonly replicas: readonly Replica[];

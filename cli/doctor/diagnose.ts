@@ -1,5 +1,6 @@
 import { byNamespaceAndName } from "./order";
 import { unseen, type Finding, type Severity } from "./finding";
+import { admissionOf, checkAdmission } from "./installation/admission";
 import { checkDefinitions, checkIstio, checkKubernetes } from "./installation/definitions";
 import { checkProcesses, checkService } from "./installation/processes";
 import { checkPolicies, checkRights } from "./installation/rights";
@@ -20,6 +21,8 @@ export interface Diagnosis {
   readonly checks: readonly Check[];
   /** Days until the webhook's serving certificate ends; null where it was not seen. */
   readonly servingCertificateDaysLeft: number | null;
+  /** By what Pods and Services are admitted; null where that was not seen. */
+  readonly admittedBy: "policies" | "webhook" | null;
   readonly internalGateways: readonly GatewayRow[];
   readonly hostedAPIServers: readonly ServerRow[];
   readonly findings: readonly Finding[];
@@ -35,6 +38,7 @@ const installation: readonly (readonly [
   ["processes", checkProcesses],
   ["webhook's Service", checkService],
   ["webhook and its certificate", checkWebhook],
+  ["admission", checkAdmission],
   ["rights", checkRights],
   ["policies", checkPolicies],
 ];
@@ -93,6 +97,8 @@ export function diagnose(observed: Observed): Diagnosis {
     ...objects,
     checks: checked.map(({ name, findings }) => ({ name, result: worstOf(findings) })),
     servingCertificateDaysLeft: servingDaysLeft(observed) ?? null,
+    admittedBy:
+      valueOf(observed.webhook) === undefined ? null : (admissionOf(observed)?.by ?? "webhook"),
     findings: [...checked.flatMap(({ findings }) => findings), ...objects.findings],
   };
 }

@@ -121,11 +121,12 @@ function summaryOf({ findings }: Diagnosis): string {
 export function textReport(diagnosis: Diagnosis, observed: Observed, style: Style): string {
   const paint = paintOf(style.color);
   const { bold } = pico.createColors(style.color);
-  const { checks, servingCertificateDaysLeft: days } = diagnosis;
+  const { checks, servingCertificateDaysLeft: days, admittedBy } = diagnosis;
   const section = (title: string, body: string): string => `${bold(title)}\n${body}\n`;
   const checkLines = checks.map(({ name, result }) => {
-    const more =
-      name.includes("certificate") && days !== null ? ` (${plural(days, "day", "days")} left)` : "";
+    const left = days === null ? "" : ` (${plural(days, "day", "days")} left)`;
+    const by = admittedBy === null ? "" : ` (by ${admittedBy})`;
+    const more = name === "admission" ? by : name.includes("certificate") ? left : "";
     return `  ${paint[result](result.padEnd(8))} ${name}${more}`;
   });
   const { internalGateways, hostedAPIServers, findings } = diagnosis;

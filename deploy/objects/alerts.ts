@@ -79,6 +79,14 @@ const admission: readonly Alert[] = [
     description: "Components of control planes do not start.",
   },
   {
+    alert: "FairleadPoliciesNotInForce",
+    expr: 'max by (reason) (fairlead_admission_mode{mode="webhook",reason=~"Contested|ForeignObject|NotInForce|WriteRefused"}) > 0',
+    for: "15m",
+    severity: "warning",
+    summary: "The webhook admits Pods in place of fairlead's policies: {{ $labels.reason }}.",
+    description: "Control planes' Pods do not start while fairlead is down.",
+  },
+  {
     alert: "FairleadAdmissionSlow",
     expr: "histogram_quantile(0.99, sum by (le) (rate(fairlead_admission_duration_seconds_bucket[5m]))) > 1",
     for: "10m",

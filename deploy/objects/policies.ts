@@ -1,5 +1,10 @@
 import { GROUP } from "../../lib/api/names";
 import {
+  IN_FORCE_CONFIG_MAP,
+  IN_FORCE_PROBE,
+  PARAMETERS_CONFIG_MAP,
+} from "../../lib/domain/admission-policies";
+import {
   ANNOTATION_RESTARTED_AT,
   LABEL_MANAGED_BY,
   MANAGED_BY,
@@ -169,6 +174,14 @@ const annotationsBut = (key: string): string =>
   ${templateAnnotations("oldObject")}[?k].orValue("") == ${templateAnnotations("object")}[k]) &&
 ${templateAnnotations("oldObject")}.all(k, k in ${templateAnnotations("object")})`;
 
+/** Routes, and what admission policies read. */
+const ownConfigMaps = [
+  ROUTE_CONFIG_MAP,
+  PARAMETERS_CONFIG_MAP,
+  IN_FORCE_CONFIG_MAP,
+  IN_FORCE_PROBE,
+];
+
 const writeRules: readonly (readonly [expression: string, message: string])[] = [
   [
     'request.operation == "UPDATE" || variables.own',
@@ -183,8 +196,8 @@ oldObject.?data.orValue({}).all(k, k in object.?data.orValue({})))`,
     "Of Secrets that are not its own, fairlead changes values alone, and only beside control planes.",
   ],
   [
-    `${about("configmaps")} || (variables.own && variables.name == ${quoted(ROUTE_CONFIG_MAP)})`,
-    `fairlead writes only its own ConfigMaps ${ROUTE_CONFIG_MAP}.`,
+    `${about("configmaps")} || (variables.own && variables.name in [${ownConfigMaps.map(quoted).join(", ")}])`,
+    `fairlead writes only its own ConfigMaps ${ownConfigMaps.join(", ")}.`,
   ],
   [
     `${about("services")} || request.operation != "UPDATE" || variables.own ||

@@ -61,6 +61,7 @@ function container(process: ProcessNames, module: PackedModule): Template {
         name: variable,
         value: text,
       })),
+      { name: "FAIRLEAD_ADMISSION", value: value("admission.mode") },
       namespaces("FAIRLEAD_GATEWAY_NAMESPACES", "rbac.gatewayNamespaces"),
       namespaces("FAIRLEAD_CONTROL_PLANE_NAMESPACES", "rbac.controlPlaneNamespaces"),
     ],

@@ -1,4 +1,6 @@
+import { policyObjects } from "../../capabilities/policies/resources";
 import { GROUP } from "../../lib/api/names";
+import { IN_FORCE_CONFIG_MAP, PARAMETERS_CONFIG_MAP } from "../../lib/domain/admission-policies";
 import { ROUTE_CONFIG_MAP } from "../../lib/domain/names";
 import {
   ADMISSION,
@@ -84,6 +86,17 @@ function systemRights({ mode }: ProcessNames): readonly Right[] {
       named(rule("", ["secrets"], [...read, "patch"]), [WEBHOOK_TLS_SECRET]),
     ),
     right("which replicas serve it", rule("discovery.k8s.io", ["endpointslices"], follow)),
+    right(
+      "what admission policies read; a creation can't be limited to a name",
+      rule("", ["configmaps"], ["create"]),
+    ),
+    right(
+      "what admission policies read",
+      named(rule("", ["configmaps"], [...read, "update", "delete"]), [
+        PARAMETERS_CONFIG_MAP,
+        IN_FORCE_CONFIG_MAP,
+      ]),
+    ),
   ];
 }
 
@@ -95,10 +108,12 @@ export interface Grant {
   readonly rights: readonly Right[];
   /**
    * cluster: everywhere. A namespace: there. gateways: in each gateway namespace. control planes: everywhere, or in each
-   * control-plane namespace in the restricted mode. both: everywhere, or in each of either.
+   * control-plane namespace in the restricted mode. both: everywhere, or in each of either. policies: everywhere, unless
+   * admission is by the webhook alone; in the restricted mode only where policies are asked for.
    */
   readonly scope:
     | "cluster"
+    | "policies"
     | { readonly namespace: string }
     | "gateways"
     | "control planes"
@@ -193,6 +208,40 @@ const watchGrants: readonly Grant[] = [
   },
 ];
 
+const ADMISSION_REGISTRATION = "admissionregistration.k8s.io";
+const policyNames = [
+  ...new Set(policyObjects({ apiVersion: "v1" }).map(({ metadata }) => metadata.name)),
+  IN_FORCE_CONFIG_MAP,
+].sort();
+const policyKinds = ["policies", "policybindings"].flatMap((kind) =>
+  ["mutating", "validating"].map((sort) => `${sort}admission${kind}`),
+);
+
+/** What it takes to admit by policies. */
+const policyGrant: Grant = {
+  name: "fairlead-policies",
+  processes: [WATCH],
+  scope: "policies",
+  rights: [
+    right(
+      "is there somebody else's of that name?",
+      rule(ADMISSION_REGISTRATION, policyKinds, follow),
+    ),
+    right(
+      "admission policies and their bindings; a creation can't be limited to a name",
+      rule(ADMISSION_REGISTRATION, policyKinds, ["create"]),
+    ),
+    right(
+      "admission policies and their bindings",
+      named(rule(ADMISSION_REGISTRATION, policyKinds, ["update", "delete"]), policyNames),
+    ),
+    right(
+      "who makes a policy must be allowed to read whatever may be its parameters",
+      rule("", ["configmaps"], ["get", "list"]),
+    ),
+  ],
+};
+
 /** What the watch process makes, and where. */
 const writeGrants: readonly Grant[] = [
   {
@@ -224,8 +273,17 @@ const writeGrants: readonly Grant[] = [
       ),
       right("whose a ReplicaSet's Pods are", rule("apps", ["replicasets"], ["list"])),
       right("whether a restart may begin", rule("policy", ["poddisruptionbudgets"], ["list"])),
-      right("routes; a creation can't be limited to a name", rule("", ["configmaps"], ["create"])),
-      right("routes", named(rule("", ["configmaps"], ["update", "delete"]), [ROUTE_CONFIG_MAP])),
+      right(
+        "likewise; a creation can't be limited to a name",
+        rule("", ["configmaps"], ["create"]),
+      ),
+      right(
+        "routes, and what admission policies read",
+        named(rule("", ["configmaps"], ["update", "delete"]), [
+          ROUTE_CONFIG_MAP,
+          PARAMETERS_CONFIG_MAP,
+        ]),
+      ),
       right(
         "lets routed Pods out, and the gateway in",
         rule("networking.k8s.io", ["networkpolicies"], ["create", "update", "delete"]),
@@ -239,6 +297,7 @@ export const grants: readonly Grant[] = [
   ...admissionGrants,
   ...watchGrants,
   ...writeGrants,
+  policyGrant,
   {
     name: "fairlead-api-servers",
     processes: PROCESSES,
@@ -296,6 +355,22 @@ export const seldomUsed: readonly SeldomRight[] = [
     place: "*",
     why: "owners whose Pods are stale are restarted; another test has one of each",
   })),
+  ...policyKinds.flatMap((kind) =>
+    [...(kind.startsWith("mutating") ? follow : []), "create", "update", "delete"].map((verb) => ({
+      process: "watch" as const,
+      verb,
+      resource: `${kind}.${ADMISSION_REGISTRATION}`,
+      place: "*",
+      why: "admission by policies, where the cluster serves them; another test does that",
+    })),
+  ),
+  ...["get", "list", "watch", "create", "update", "delete"].map((verb) => ({
+    process: "watch" as const,
+    verb,
+    resource: "configmaps",
+    place: SYSTEM_NAMESPACE,
+    why: "likewise",
+  })),
   race("services"),
   race("networkpolicies.networking.k8s.io"),
   race("envoyfilters.networking.istio.io"),
@@ -325,6 +400,7 @@ interface Place {
   readonly when?: readonly Condition[];
 }
 
+const MODE = "admission.mode";
 const restricted = (is: boolean): Condition => ({ path: "rbac.restricted", is });
 const GATEWAYS = "rbac.gatewayNamespaces";
 const CONTROL_PLANES = "rbac.controlPlaneNamespaces";
@@ -337,6 +413,11 @@ function placesOf({ scope }: Grant): readonly Place[] {
   switch (scope) {
     case "cluster":
       return [{}];
+    case "policies":
+      return [
+        { when: [restricted(false), { path: MODE, isNot: "Webhook" }] },
+        { when: [restricted(true), { path: MODE, is: "Policy" }] },
+      ];
     case "gateways":
       return [each(GATEWAYS)];
     case "control planes":

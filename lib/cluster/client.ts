@@ -8,6 +8,8 @@ import { collectionPath, objectPath, type KindRef, type ObjectRef } from "./reso
 export const METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 const METADATA_ONLY_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 const PAGE_SIZE = 500;
+/** One API server of several may not be reached at all. */
+const LOOK_TIMEOUT_MS = 5_000;
 
 /** What `/version` answers; `emulationMajor` and `emulationMinor` only where the server emulates an older one. */
 export interface ServerVersion {
@@ -45,6 +47,21 @@ export interface ApplyOptions {
   /** True: take fields over from other managers. For what is fairlead's alone. */
   readonly force?: boolean;
   readonly subresource?: "status";
+}
+
+/** What somebody wants to do; no name and no namespace: to all of them. */
+export interface AccessQuestion {
+  readonly verb: string;
+  readonly group: string;
+  readonly resource: string;
+}
+
+/** Which API server of several is asked. */
+export interface ServerChoice {
+  /** True: on a connection of its own, so that a load balancer chooses again. */
+  readonly fresh?: boolean;
+  /** An API server's own address (an IP). */
+  readonly address?: { readonly host: string; readonly port: number };
 }
 
 /** What an object must still be for it to be deleted. */
@@ -110,6 +127,54 @@ export class KubernetesClient {
       query: { fieldManager, fieldValidation: "Strict" },
       body: object,
     });
+  }
+
+  /** What a creation would come to, at one API server; nothing is kept. */
+  tryToCreate<T extends KubernetesObject>(
+    object: T,
+    fieldManager: FieldManager,
+    choice: ServerChoice = {},
+  ): Promise<T> {
+    return this.connection.send<T>({
+      method: "POST",
+      path: collectionPath(object, object.metadata.namespace),
+      query: { fieldManager, dryRun: "All" },
+      body: object,
+      ...choice,
+      timeoutMs: LOOK_TIMEOUT_MS,
+    });
+  }
+
+  /** Whether this client may do something in the whole cluster. */
+  async mayI(question: AccessQuestion): Promise<boolean> {
+    const { status } = await this.connection.send<{ readonly status: { allowed: boolean } }>({
+      method: "POST",
+      path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+      body: {
+        apiVersion: "authorization.k8s.io/v1",
+        kind: "SelfSubjectAccessReview",
+        spec: { resourceAttributes: question },
+      },
+    });
+    return status.allowed;
+  }
+
+  /** The names of the resources that an API server serves in a version of a group; none where it does not serve that. */
+  async resources(groupVersion: string, choice: ServerChoice = {}): Promise<readonly string[]> {
+    try {
+      const { resources } = await this.connection.send<{
+        readonly resources: readonly { readonly name: string }[];
+      }>({
+        method: "GET",
+        path: `/apis/${groupVersion}`,
+        ...choice,
+        timeoutMs: LOOK_TIMEOUT_MS,
+      });
+      return resources.map(({ name }) => name);
+    } catch (error) {
+      if (isNotFound(error)) return [];
+      throw error;
+    }
   }
 
   /** Replaces an object as a whole; with `metadata.resourceVersion`, only if it is still that one. */

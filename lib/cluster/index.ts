@@ -1,3 +1,4 @@
+export { AdmissionMode } from "./admission-mode";
 export { AdmissionNotes, AdmissionTimer, mendResponse } from "./admission";
 export { Backoff } from "./backoff";
 export {
@@ -16,9 +17,11 @@ export { probeGateway, type GatewayProbe, type GatewaySighting } from "./gateway
 export {
   KubernetesClient,
   refOf,
+  type AccessQuestion,
   type ApplyOptions,
   type Collection,
   type PatchOptions,
+  type ServerChoice,
   type Preconditions,
   type ServerVersion,
 } from "./client";

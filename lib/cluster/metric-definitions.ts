@@ -5,7 +5,8 @@ export type MetricProcess = "admission" | "watch";
 
 /** A label's name, and what bounds how many values it has. */
 export const LABELS = {
-  capability: "`pods`, `services`, `credentials`, `exposure`, `webhook`, `status`, `stale-pods`",
+  capability:
+    "`pods`, `services`, `credentials`, `exposure`, `webhook`, `status`, `stale-pods`, `policies`",
   action: "what is done: `change`, `keep`, `deny`, `create`, `patch`, …: words of the code",
   reason: "why, in CamelCase: words of the code; anything else counts as `Other`",
   queue: "a queue of docs/architecture.md",
@@ -21,6 +22,7 @@ export const LABELS = {
   load_balancing: "`L7`, `L4`, `unknown`",
   gateway: "of an existing InternalGateway, `namespace/name`; or empty",
   version: "one",
+  mode: "`policies`, `webhook`",
 } as const;
 
 /** A label of fairlead's metrics. */
@@ -174,6 +176,12 @@ export const METRICS = {
     help: "Since when the certificate that this process serves is valid (Unix time).",
     labels: [],
     processes: both,
+  },
+  admission_mode: {
+    type: "gauge",
+    help: "Always 1; by what Pods and Services are admitted, and why.",
+    labels: ["mode", "reason"],
+    processes: watch,
   },
   stale_pods: {
     type: "gauge",

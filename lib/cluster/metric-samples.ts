@@ -1,4 +1,5 @@
 import type { Condition, HostedAPIServer } from "../api";
+import type { Admission } from "../domain/admission";
 import { isTrue } from "../domain/conditions";
 import { keyOf } from "../domain/keys";
 import { overdueMs, type WatchFreshness } from "./freshness";
@@ -54,6 +55,12 @@ export function infoSamples(servers: readonly HostedAPIServer[]): readonly Sampl
     const gateway = gatewayRef === undefined ? "" : `${gatewayRef.namespace}/${gatewayRef.name}`;
     return { labels: { ...namesOf(server), load_balancing: loadBalancing, gateway }, value: 1 };
   });
+}
+
+/** By what Pods and Services are admitted; nothing before that was decided. */
+export function admissionSamples(admission: Admission | undefined): readonly Sample[] {
+  if (admission === undefined) return [];
+  return [{ labels: { mode: admission.by, reason: admission.reason }, value: 1 }];
 }
 
 /** Which HostedAPIServers are ready. */

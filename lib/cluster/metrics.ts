@@ -1,3 +1,4 @@
+import type { Admission } from "../domain/admission";
 import type { QueueDepth } from "./queue";
 
 /** A decision, to be counted. Every word is one of a fixed set: no names of objects, no hosts, no messages. */
@@ -47,6 +48,8 @@ export interface Metrics {
    * forgotten. What is told of a HostedAPIServer that is gone is never shown.
    */
   stalePods(key: string, counts: Readonly<Record<string, number>>): void;
+  /** By what Pods and Services are admitted from now on. */
+  admittedBy(admission: Admission): void;
   /** The certificate that this process serves from now on. */
   servingCertificate(validity: Validity): void;
 }

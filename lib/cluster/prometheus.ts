@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { HostedAPIServer, InternalGateway } from "../api";
+import type { Admission } from "../domain/admission";
 import { keyOf } from "../domain/keys";
 import type { Cache } from "./cache";
 import type { Clock } from "./clock";
@@ -12,6 +13,7 @@ import {
   type MetricName,
 } from "./metric-definitions";
 import {
+  admissionSamples,
   certificateSamples,
   conditionSamples,
   infoSamples,
@@ -96,6 +98,7 @@ export class PrometheusMetrics implements Metrics {
   readonly #stalePods = new Map<string, Readonly<Record<string, number>>>();
   readonly #startedMs: number;
   #serving: Validity | undefined;
+  #admission: Admission | undefined;
 
   /** @param options What is measured by, and which watches there are. */
   constructor(private readonly options: PrometheusOptions) {
@@ -105,6 +108,7 @@ export class PrometheusMetrics implements Metrics {
     this.#gauge("watch_silence_seconds", () => silenceSamples(watches.list(), clock.nowMs()));
     this.#gauge("watch_overdue_seconds", () => overdueSamples(watches.list(), clock.nowMs()));
     this.#gauge("queue_depth", () => this.#depthSamples());
+    this.#gauge("admission_mode", () => admissionSamples(this.#admission));
     this.#gauge("serving_certificate_expiration_timestamp_seconds", () =>
       this.#servingSamples("notAfterMs"),
     );
@@ -187,6 +191,10 @@ export class PrometheusMetrics implements Metrics {
 
   stalePods(key: string, counts: Readonly<Record<string, number>>): void {
     this.#stalePods.set(key, counts);
+  }
+
+  admittedBy(admission: Admission): void {
+    this.#admission = admission;
   }
 
   servingCertificate(validity: Validity): void {

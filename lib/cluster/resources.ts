@@ -23,6 +23,12 @@ const plurals: Readonly<Record<string, string>> = {
   "v1/Pod": "pods",
   "v1/Secret": "secrets",
   "v1/Service": "services",
+  "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy": "mutatingadmissionpolicies",
+  "admissionregistration.k8s.io/v1/MutatingAdmissionPolicyBinding":
+    "mutatingadmissionpolicybindings",
+  "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy": "mutatingadmissionpolicies",
+  "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicyBinding":
+    "mutatingadmissionpolicybindings",
   "admissionregistration.k8s.io/v1/MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
   "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy": "validatingadmissionpolicies",
   "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicyBinding":

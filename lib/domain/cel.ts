@@ -3,6 +3,7 @@
  * at each write, so they are short; none can fail, since with `failurePolicy: Fail` that would refuse the object.
  * @see https://kubernetes.io/docs/reference/using-api/cel/
  */
+import { POLICY_LIMITS } from "./admission-policies";
 import {
   ANNOTATION_CONTESTED,
   ANNOTATION_TRAFFIC_DISTRIBUTION,
@@ -43,6 +44,12 @@ object.spec.?volumes.orValue([]).exists(v,
   v.?projected.?sources.orValue([]).exists(s,
     s.?secret.?name.orValue("").${isKubeconfig})))`;
 }
+
+const aliases = "object.spec.?hostAliases.orValue([])";
+
+/** Whether a Pod has more host aliases than policies work through. */
+export const isLargePod = `(size(${aliases}) > ${POLICY_LIMITS.aliases} ||
+${aliases}.exists(a, size(a.?hostnames.orValue([])) > ${POLICY_LIMITS.hostnames}))`;
 
 /** Whether an update of a Service is the watch's own. */
 export const isOwnWrite = `request.options.?fieldManager.orValue("") == ${literal(FIELD_MANAGERS.services)}`;

@@ -43,6 +43,8 @@ export const ANNOTATION_DISABLE_ISTIO_TLS_TERMINATION =
 export const ANNOTATION_RESTARTED_FOR = `${GROUP}/restarted-for`;
 /** On a Pod template: when its owner was last restarted, as `kubectl rollout restart` writes it. */
 export const ANNOTATION_RESTARTED_AT = "kubectl.kubernetes.io/restartedAt";
+/** On fairlead's MutatingWebhookConfiguration: by what Pods and Services are admitted, where it does not go without saying. */
+export const ANNOTATION_ADMISSION = `${GROUP}/admission`;
 /** On a HostedAPIServer: its deletion does not wait for routed Pods. */
 export const ANNOTATION_FORCE_DELETE = `${GROUP}/force-delete`;
 export const FINALIZER_EXPOSURE = `${GROUP}/exposure`;
@@ -66,6 +68,7 @@ export const FIELD_MANAGERS = {
   status: "fairlead-status",
   install: "fairlead-install",
   webhook: "fairlead-webhook",
+  policies: "fairlead-policies",
 } as const;
 
 /** One of fairlead's field managers. */

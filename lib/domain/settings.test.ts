@@ -12,6 +12,7 @@ describe("settings", () => {
       watchGraceMs: 120_000,
       clusterDomain: "cluster.local",
       webhookValidityMs: 7_776_000_000,
+      admission: "Auto",
       peprLogLevel: "warn",
     });
   });
@@ -77,6 +78,11 @@ describe("settings", () => {
       "FAIRLEAD_PEPR_LOG_LEVEL",
       "loud",
       "FAIRLEAD_PEPR_LOG_LEVEL is loud; give one of debug, info, warn, error, fatal, silent",
+    ],
+    [
+      "FAIRLEAD_ADMISSION",
+      "policy",
+      "FAIRLEAD_ADMISSION is policy; give one of Auto, Webhook, Policy",
     ],
   ])("refuse %s=%s in a sentence", (name, value, sentence) => {
     expect(() => parseSettings({ [name]: value })).toThrow(sentence);

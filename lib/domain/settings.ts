@@ -23,6 +23,8 @@ export interface Settings {
   readonly webhookValidityMs: number;
   /** The restricted mode: the namespaces to work in. Undefined: all. */
   readonly scope?: NamespaceScope;
+  /** By what Pods and Services are admitted: the cluster's own policies where it has them, or the webhook. */
+  readonly admission: AdmissionSetting;
   /** From which level on Pepr's own lines are logged; fairlead's go by LOG_LEVEL. */
   readonly peprLogLevel: LogLevel;
 }
@@ -31,6 +33,11 @@ const LOG_LEVELS = ["debug", "info", "warn", "error", "fatal", "silent"] as cons
 
 /** A level of pino's. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export const ADMISSION_SETTINGS = ["Auto", "Webhook", "Policy"] as const;
+
+/** Auto: policies where the cluster serves MutatingAdmissionPolicies. Policy: the same, and it is said where it does not. */
+export type AdmissionSetting = (typeof ADMISSION_SETTINGS)[number];
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -88,12 +95,19 @@ function parseScope(env: Environment): { readonly scope?: NamespaceScope } {
   );
 }
 
-function parseLevel(env: Environment, name: string, fallback: LogLevel): LogLevel {
+interface ChoiceSetting<T extends string> {
+  readonly name: string;
+  readonly fallback: T;
+  readonly choices: readonly T[];
+}
+
+function parseChoice<T extends string>(env: Environment, setting: ChoiceSetting<T>): T {
+  const { name, fallback, choices } = setting;
   const text = env[name]?.trim() ?? "";
   if (text === "") return fallback;
-  const level = LOG_LEVELS.find((known) => known === text);
-  if (level !== undefined) return level;
-  throw new RangeError(`${name} is ${text}; give one of ${LOG_LEVELS.join(", ")}`);
+  const chosen = choices.find((known) => known === text);
+  if (chosen !== undefined) return chosen;
+  throw new RangeError(`${name} is ${text}; give one of ${choices.join(", ")}`);
 }
 
 /** In a container each process has port 3000 to itself, and Pepr's probes look there. Beside it, the watch steps aside. */
@@ -127,6 +141,15 @@ export function parseSettings(env: Environment): Settings {
     clusterDomain: parseDomain(env, "FAIRLEAD_CLUSTER_DOMAIN", "cluster.local"),
     webhookValidityMs: ms("FAIRLEAD_WEBHOOK_VALIDITY_SECONDS", 90 * DAY_SECONDS, 10),
     ...parseScope(env),
-    peprLogLevel: parseLevel(env, "FAIRLEAD_PEPR_LOG_LEVEL", "warn"),
+    admission: parseChoice<AdmissionSetting>(env, {
+      name: "FAIRLEAD_ADMISSION",
+      fallback: "Auto",
+      choices: ADMISSION_SETTINGS,
+    }),
+    peprLogLevel: parseChoice<LogLevel>(env, {
+      name: "FAIRLEAD_PEPR_LOG_LEVEL",
+      fallback: "warn",
+      choices: LOG_LEVELS,
+    }),
   };
 }

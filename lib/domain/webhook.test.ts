@@ -57,4 +57,26 @@ describe("the webhook's rules", () => {
       values: ["a", "b"],
     });
   });
+
+  it("are about large Pods and contested Services alone beside policies, whatever HostedAPIServers name", () => {
+    const rules = webhookRules({ policies: true, serviceNames: ["my-api"] });
+
+    expect(rules).toEqual(webhookRules({ policies: true }));
+    expect(rules.rules).toEqual([
+      {
+        apiGroups: [""],
+        apiVersions: ["v1"],
+        operations: ["CREATE"],
+        resources: ["pods"],
+        scope: "Namespaced",
+      },
+      {
+        apiGroups: [""],
+        apiVersions: ["v1"],
+        operations: ["UPDATE"],
+        resources: ["services"],
+        scope: "Namespaced",
+      },
+    ]);
+  });
 });

@@ -1,5 +1,13 @@
 import type { HostedAPIServer } from "../api";
-import { isContestDropped, isOwnWrite, isSetBack, label, listOf, routedPod } from "./cel";
+import {
+  isContestDropped,
+  isLargePod,
+  isOwnWrite,
+  isSetBack,
+  label,
+  listOf,
+  routedPod,
+} from "./cel";
 import {
   apiServerServices,
   defaultTopologyAwareServices,
@@ -70,13 +78,15 @@ export interface WebhookScope {
   readonly namespaces?: readonly string[];
   /** Whether admission policies are in force, so that only what they can't express is the webhook's. Default: no. */
   readonly policies?: boolean;
+  /** Beside policies: namespaces in which they can't act, so that all of these is the webhook's. */
+  readonly except?: readonly string[];
 }
 
 /** More names than this are left to the watch: an expression is read at each write of a Service. */
 const MAX_SERVICE_NAMES = 128;
 
 /** Never called for these: the control plane must come up without fairlead, and fairlead without itself. */
-const ignoredNamespaces = ["kube-system", SYSTEM_NAMESPACE];
+export const ignoredNamespaces: readonly string[] = ["kube-system", SYSTEM_NAMESPACE];
 
 /** A Pod that `routingOf` calls routed. */
 function podsExpression(): string {
@@ -139,15 +149,56 @@ function matchingAll({ serviceNames = [] }: WebhookScope): Matching {
   };
 }
 
-/** What policies can't express: an expression remembers nothing between two requests, and warns of no change. */
-function matchingContests(): Matching {
+/** What policies can't express: an expression remembers nothing between two requests, warns of no change, and is limited. */
+function matchingRest(): Matching {
   return {
     matchConditions: [
-      { name: "others", expression: `!(${isOwnWrite})` },
-      { name: "contests", expression: `(${isSetBack}) ||\n(${isContestDropped})` },
+      {
+        name: "large-pods",
+        expression: `request.resource.resource != "pods" ||\n(${isLargePod} && (${routedPod()}))`,
+      },
+      {
+        name: "contests",
+        expression: `request.resource.resource != "services" ||
+(!(${isOwnWrite}) && ((${isSetBack}) ||\n(${isContestDropped})))`,
+      },
     ],
-    rules: [{ ...rule, operations: ["UPDATE"], resources: ["services"] }],
+    rules: [
+      { ...rule, operations: ["CREATE"], resources: ["pods"] },
+      { ...rule, operations: ["UPDATE"], resources: ["services"] },
+    ],
   };
+}
+
+/** The name of the condition that names the namespaces in which policies can't act. */
+export const EXCEPTED = "excepted-pods";
+
+/** Both: all that concerns fairlead in some namespaces, and in all others what policies can't express. */
+function matchingExceptions(scope: WebhookScope, except: readonly string[]): Matching {
+  const { matchConditions, rules } = matchingAll(scope);
+  const [pods, services] = matchConditions.map(({ expression }) => expression);
+  const isExcepted = `request.namespace in ${listOf([...except].sort())}`;
+  return {
+    matchConditions: [
+      {
+        name: EXCEPTED,
+        expression: `request.resource.resource != "pods" ||\n((${isExcepted} || ${isLargePod}) && (${pods ?? ""}))`,
+      },
+      {
+        name: "excepted-services",
+        expression: `request.resource.resource != "services" ||
+(${isExcepted} ? (${services ?? ""}) : request.operation == "UPDATE" &&
+!(${isOwnWrite}) && ((${isSetBack}) ||\n(${isContestDropped})))`,
+      },
+    ],
+    rules,
+  };
+}
+
+function matching(scope: WebhookScope): Matching {
+  if (scope.policies !== true) return matchingAll(scope);
+  const { except = [] } = scope;
+  return except.length === 0 ? matchingRest() : matchingExceptions(scope, except);
 }
 
 /**
@@ -160,8 +211,7 @@ function matchingContests(): Matching {
  * @see https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#matching-requests-matchconditions
  */
 export function webhookRules(scope: WebhookScope = {}): WebhookRules {
-  const { matchConditions, rules } =
-    scope.policies === true ? matchingContests() : matchingAll(scope);
+  const { matchConditions, rules } = matching(scope);
   return {
     matchConditions,
     matchPolicy: "Equivalent",

@@ -197,6 +197,31 @@ describe("the roles", () => {
     ]);
   });
 
+  it.each([
+    ["Auto", false, true],
+    ["Policy", false, true],
+    ["Webhook", false, false],
+    ["Auto", true, false],
+    ["Policy", true, true],
+    ["Webhook", true, false],
+  ] as const)(
+    "with admission.mode %s, restricted: %p, let fairlead make policies: %p",
+    (mode, restricted, expected) => {
+      const values = defaultValues(image);
+      const made = manifestObjects(request, {
+        ...values,
+        admission: { ...values.admission, mode },
+        rbac: { ...values.rbac, restricted, controlPlaneNamespaces: ["tenant"] },
+      }) as readonly unknown[] as readonly AnyObject[];
+      const isBound = made.some(
+        ({ kind, metadata }) =>
+          kind === "ClusterRoleBinding" && metadata.name === "fairlead-policies",
+      );
+
+      expect(isBound).toBe(expected);
+    },
+  );
+
   it("give the admission process no Secret at all", () => {
     const bindings = objects.filter(({ subjects }) =>
       (subjects as { name: string }[] | undefined)?.some(

@@ -54,7 +54,7 @@ describe("Prometheus' own checks", () => {
     ]);
 
     expect([exitCode, stderr]).toEqual([0, ""]);
-    expect(stdout).toContain("SUCCESS: 14 rules found");
+    expect(stdout).toContain("SUCCESS: 15 rules found");
   });
 
   it("see alerts fire when they should, with the words that they should, and not else", async () => {

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseAllDocuments } from "yaml";
+import { webhookRules } from "../../lib/domain/webhook";
 import { Refusal, type AnyObject } from "../harness/api";
 import { eventually } from "../harness/eventually";
 import {
@@ -210,6 +211,7 @@ describe.each(kubernetesVersionsUnderTest())("on Kubernetes %s", (version) => {
   let stage: Stage;
   const minor = Number(version.split(".")[1]);
   const distribution = minor >= 34 ? "PreferSameZone" : "PreferClose";
+  const servesPolicies = minor >= 36;
 
   beforeAll(async () => {
     const routes = { hosts: `${host},api.internal.example.com` };
@@ -227,10 +229,33 @@ describe.each(kubernetesVersionsUnderTest())("on Kubernetes %s", (version) => {
         ...denials.flatMap(([name, data]) => [namespace(name), routeConfigMap(name, data)]),
       ],
     });
+    if (servesPolicies) await untilAdmittedBy("Policy");
   }, START_TIMEOUT_MS);
 
   afterAll(async () => {
     await stage.stop();
+  });
+
+  const configuration = { kind: "MutatingWebhookConfiguration", name: "pepr-fairlead" } as const;
+  const untilAdmittedBy = async (expected: string | undefined): Promise<void> =>
+    eventually(
+      async () => {
+        const { annotations } = (await stage.api.get(configuration)).metadata;
+        expect(annotations?.["fairlead.dev/admission"]).toBe(expected);
+      },
+      { timeoutMs: 60_000 },
+    );
+
+  it("Pods and Services are admitted by policies where those are served, else by the webhook", async () => {
+    const { matchConditions } = webhookRules({ policies: servesPolicies });
+    await eventually(async () => {
+      const { webhooks } = await stage.api.get(configuration);
+      expect(webhooks).toEqual([expect.objectContaining({ matchConditions })]);
+    });
+    // What goes without saying is not said.
+    await untilAdmittedBy(servesPolicies ? "Policy" : undefined);
+    const log = readFileSync(stage.fairlead.watch.logPath, "utf8");
+    expect(log).toContain(servesPolicies ? '"reason":"InForce"' : '"reason":"NotServed"');
   });
 
   describe("the API", () => {
@@ -453,8 +478,9 @@ describe.each(kubernetesVersionsUnderTest())("on Kubernetes %s", (version) => {
       const aliases = (JSON.parse(stdout) as AnyObject).spec?.hostAliases;
       expect(aliases).toContainEqual(own);
       expect(aliases).toContainEqual({ ...first, hostnames: ["api.internal.example.com"] });
+      expect(stderr).toMatch(/^Warning: /);
       expect(stderr).toContain(
-        `Warning: fairlead: ${host} keeps this Pod's own alias to 192.0.2.1 and does not lead to the gateway; remove the alias to route it.`,
+        `fairlead: ${host} keeps this Pod's own alias to 192.0.2.1 and does not lead to the gateway; remove the alias to route it.`,
       );
     });
 
@@ -553,7 +579,9 @@ describe.each(kubernetesVersionsUnderTest())("on Kubernetes %s", (version) => {
       const answer = await stage.api.tryToCreate({ ...base, metadata });
       expect(answer.body.spec?.trafficDistribution).toBeUndefined();
       expect(answer.warnings).toEqual([
-        'service.kubernetes.io/topology-mode overrides trafficDistribution, so fairlead does not set it on Service overridden: remove the annotation to let fairlead do so, or label the Service fairlead.dev/topology-aware: "false".',
+        expect.stringContaining(
+          'service.kubernetes.io/topology-mode overrides trafficDistribution, so fairlead does not set it on Service overridden: remove the annotation to let fairlead do so, or label the Service fairlead.dev/topology-aware: "false".',
+        ),
       ]);
     });
   });

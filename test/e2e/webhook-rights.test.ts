@@ -2,6 +2,7 @@ import { KubeConfig } from "@kubernetes/client-node";
 import { webhookController, type WebhookController } from "../../capabilities/webhook";
 import type { HostedAPIServer } from "../../lib/api";
 import {
+  AdmissionMode,
   Connection,
   KubernetesClient,
   openHostedAPIServers,
@@ -119,6 +120,7 @@ describe.each(kubernetesVersionsUnderTest())("on Kubernetes %s", (version) => {
     controller = webhookController({
       ...context,
       hostedAPIServers,
+      mode: new AdmissionMode(),
       settings: { validityMs: 7_776_000_000, drainMs: 1_000, clusterDomain: "cluster.local" },
     });
   }, START_TIMEOUT_MS);

@@ -16,6 +16,7 @@ const quoted = (text: string): string[] =>
 
 function isIn(place: string, namespace: string, { gateways, controlPlanes }: Places): boolean {
   if (place === "the whole cluster") return true;
+  if (place === "the whole cluster, unless restricted") return controlPlanes === undefined;
   if (place === "each gateway namespace") return gateways.includes(namespace);
   const [own] = place.startsWith("Namespace ") ? quoted(place) : [];
   if (own !== undefined) return own === namespace;

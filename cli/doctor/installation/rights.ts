@@ -4,6 +4,7 @@ import type { Deployment } from "../../../lib/api";
 import { APPLY_MANIFEST, kubectl } from "../commands";
 import { problem, unseen, warning, type Finding } from "../finding";
 import { valueOf, type Observed, type Rbac, type RoleBinding } from "../observed";
+import { admissionSetting } from "./admission";
 import { controlPlaneNamespaces } from "./webhook";
 
 // Who may do what is read from roles and bindings: an access review would be asked for by a POST, and this only reads.
@@ -72,6 +73,11 @@ function rulesOf(
     });
 }
 
+/** In the restricted mode the rights are given only where policies are asked for. */
+function mayUsePolicies(setting: string, isRestricted: boolean): boolean {
+  return isRestricted ? setting === "Policy" : setting !== "Webhook";
+}
+
 /** Where a grant must hold: undefined is everywhere. */
 function placesOf({ scope }: Grant, observed: Observed): readonly (string | undefined)[] {
   const gateways = (valueOf(observed.gateways) ?? []).map(({ metadata }) => metadata.namespace);
@@ -80,6 +86,8 @@ function placesOf({ scope }: Grant, observed: Observed): readonly (string | unde
   switch (scope) {
     case "cluster":
       return [undefined];
+    case "policies":
+      return mayUsePolicies(admissionSetting(observed), listed !== undefined) ? [undefined] : [];
     case "gateways":
       return gatewayPlaces;
     case "control planes":

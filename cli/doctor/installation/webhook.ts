@@ -20,6 +20,7 @@ import {
 import { APPLY_MANIFEST, jsonPatch, kubectl, RESTART_WATCHER, WATCHER_LOGS } from "../commands";
 import { problem, unseen, warning, type Finding } from "../finding";
 import { valueOf, type LiveWebhook, type Observed } from "../observed";
+import { admissionOf } from "./admission";
 
 const subject = `MutatingWebhookConfiguration ${WEBHOOK_CONFIGURATION}`;
 const target = { resource: "mutatingwebhookconfiguration", name: WEBHOOK_CONFIGURATION };
@@ -37,9 +38,11 @@ export function controlPlaneNamespaces({ watch }: Observed): readonly string[] |
 
 function rulesOf(observed: Observed): WebhookRules {
   const namespaces = controlPlaneNamespaces(observed);
+  const admission = admissionOf(observed);
   return webhookRules({
     serviceNames: namedServices(valueOf(observed.servers) ?? []),
     ...(namespaces === undefined ? {} : { namespaces }),
+    ...(admission?.by === "policies" ? { policies: true, except: admission.except } : {}),
   });
 }
 
