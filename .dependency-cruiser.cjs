@@ -47,7 +47,9 @@ module.exports = {
       severity: "error",
       comment:
         "decide and plan files, resources, the domain and the API see lib/cluster, pepr and client-node as types only. (node:net stays for isIP, which is pure.)",
-      from: { path: "^(lib/(domain|api)/|capabilities/.*/((decide|plan)\\.ts$|resources/))" },
+      from: {
+        path: "^(lib/(domain|api)/|capabilities/.*/((decide|plan|params)\\.ts$|resources/))",
+      },
       to: {
         path: "(^lib/cluster/|node_modules/(pepr|@kubernetes/client-node|kubernetes-fluent-client)/|^(node:)?(fs|http|https|tls|child_process|process)$)",
         dependencyTypesNot: ["type-only"],

@@ -7,6 +7,7 @@ const pureFiles = [
   "lib/api/**/*.ts",
   "capabilities/**/decide.ts",
   "capabilities/**/plan.ts",
+  "capabilities/**/params.ts",
   "capabilities/**/resources/**/*.ts",
 ];
 

@@ -57,4 +57,19 @@ describe("the webhook's rules", () => {
       values: ["a", "b"],
     });
   });
+
+  it("are about contested Services alone beside policies, whatever HostedAPIServers name", () => {
+    const rules = webhookRules({ policies: true, serviceNames: ["my-api"] });
+
+    expect(rules).toEqual(webhookRules({ policies: true }));
+    expect(rules.rules).toEqual([
+      {
+        apiGroups: [""],
+        apiVersions: ["v1"],
+        operations: ["UPDATE"],
+        resources: ["services"],
+        scope: "Namespaced",
+      },
+    ]);
+  });
 });

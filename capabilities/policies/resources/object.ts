@@ -91,7 +91,8 @@ function specOf({ resource, operations, matchConditions, variables }: Rules, sco
       ],
     },
     paramKind: { apiVersion: "v1", kind: "ConfigMap" },
-    variables,
+    // An empty list is not kept.
+    ...(variables.length === 0 ? {} : { variables }),
   };
 }
 

@@ -30,13 +30,18 @@ const canonical = (address: string): string =>
 
 const hostnames = (alias: string): string => `${alias}.?hostnames.orValue([])`;
 
+const hosts = `${parameter("hosts")}.split(",")`;
+const addresses = `${parameter("addresses")}.split(",")`;
+/** The same in one spelling, and in the same order. */
+const own = `${addresses}.map(o, ${canonical("o")})`;
+const aliases = "object.spec.?hostAliases.orValue([])";
+
 /** What the route says, and which aliases the Pod has. */
 const routeVariables: readonly Named[] = [
-  { name: "hosts", expression: `${parameter("hosts")}.split(",")` },
-  { name: "addresses", expression: `${parameter("addresses")}.split(",")` },
-  // The same in one spelling, and in the same order.
-  { name: "own", expression: `variables.addresses.map(a, ${canonical("a")})` },
-  { name: "aliases", expression: "object.spec.?hostAliases.orValue([])" },
+  { name: "hosts", expression: hosts },
+  { name: "addresses", expression: addresses },
+  { name: "own", expression: own },
+  { name: "aliases", expression: aliases },
   {
     name: "foreign",
     expression: `variables.aliases.filter(a, !(${canonical("a.ip")} in variables.own))`,
@@ -85,16 +90,40 @@ const isFollowed: Named = {
   expression: hasParameters([PARAMETERS.hosts, PARAMETERS.addresses, PARAMETERS.label]),
 };
 
+const hasLabel = `object.metadata.?labels[?${parameter("label")}].orValue("") == ${allowed}`;
+
+// A policy that matches costs more than one that doesn't, even where it does nothing: the object is written anew, and
+// each message is made before anybody knows whether it is needed. So match conditions, which can't have variables, say
+// whether there is anything to do.
+
+const isIncomplete: Named = {
+  name: "incomplete",
+  expression: `!(${hasLabel}) || !${own}.all(o, ${hosts}.all(h, ${aliases}.exists(a,
+  h in ${hostnames("a")} && (${canonical("a.ip")} == o || !(${canonical("a.ip")} in ${own})))))`,
+};
+
+const keepsAliases: Named = {
+  name: "elsewhere",
+  expression: `${aliases}.exists(a, !(${canonical("a.ip")} in ${own}) &&
+  ${hostnames("a")}.exists(h, h in ${hosts}))`,
+};
+
+/** Mutating policies come before webhooks, and are not asked again about what they had nothing to do with. */
+const isMissed = `${literal(PARAMETERS.label)} in params.data && !(${hasLabel})`;
+
+const isDenied: Named = {
+  name: "denied",
+  expression: `${literal(PARAMETERS.denial)} in params.data || (${isMissed})`,
+};
+
 const denials: readonly Validation[] = [
   {
     expression: `!(${literal(PARAMETERS.denial)} in params.data)`,
     message: "fairlead: the route of this namespace can't be followed.",
-    messageExpression: parameter("denial"),
+    messageExpression: `string(${parameter("denial")})`,
   },
   {
-    // Mutating policies come before webhooks, and are not asked again about what they had nothing to do with.
-    expression: `!(${literal(PARAMETERS.label)} in params.data) ||
-object.metadata.?labels[?${parameter("label")}].orValue("") == ${allowed}`,
+    expression: `!(${isMissed})`,
     message:
       'fairlead: another admission webhook made this Pod one that is routed, after fairlead\'s policy had looked at it: give it the label fairlead.dev/route: "true" where it is made.',
   },
@@ -124,7 +153,7 @@ export function podPolicies(scope: PolicyScope): readonly PolicyObject[] {
       {
         ...pods,
         name: ROUTE,
-        matchConditions: [isFollowed, routed],
+        matchConditions: [isFollowed, routed, isIncomplete],
         variables: patchVariables,
         patch: `${extendAliases} +\n${addAliases} +\n${setLabel}`,
       },
@@ -135,7 +164,7 @@ export function podPolicies(scope: PolicyScope): readonly PolicyObject[] {
       {
         ...pods,
         name: DENIALS,
-        matchConditions: [{ name: "parameters", expression: hasParameters([]) }, routed],
+        matchConditions: [{ name: "parameters", expression: hasParameters([]) }, routed, isDenied],
         variables: [],
         action: "Deny",
         validations: denials,
@@ -147,7 +176,7 @@ export function podPolicies(scope: PolicyScope): readonly PolicyObject[] {
       {
         ...pods,
         name: WARNINGS,
-        matchConditions: [isFollowed, routed],
+        matchConditions: [isFollowed, routed, keepsAliases],
         variables: [
           ...routeVariables,
           { name: "elsewhere", expression: `variables.hosts.filter(h, ${isAliasedElsewhere})` },

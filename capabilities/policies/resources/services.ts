@@ -134,6 +134,12 @@ const markPatch = `(variables.wantedMark == variables.mark ? [] :
     [JSONPatch{op: "add", path: ${markPath}, value: variables.wantedMark.value()}] :
     [JSONPatch{op: "add", path: "/metadata/annotations", value: {${mark}: variables.wantedMark.value()}}])`;
 
+/** A value that is there by now is somebody else's: what is fairlead's is gone. */
+const isOverridden: Named = {
+  name: "overridden",
+  expression: `!has(object.spec.trafficDistribution) && size(${overriding}) > 0`,
+};
+
 /** The policies of Services: `decideTrafficDistribution` in expressions, but for contests. */
 export function servicePolicies(scope: PolicyScope): readonly PolicyObject[] {
   const services = { resource: "services", operations: ["CREATE", "UPDATE"] } as const;
@@ -157,13 +163,12 @@ export function servicePolicies(scope: PolicyScope): readonly PolicyObject[] {
       {
         ...services,
         name: WARNINGS,
-        // A value that is there by now is somebody else's, or was set again by the webhook.
-        matchConditions: [...matchConditions],
+        matchConditions: [...matchConditions, isOverridden],
         variables: wishVariables,
         action: "Warn",
         validations: [
           {
-            expression: `!(variables.isOn && size(variables.overriding) > 0 && !has(object.spec.trafficDistribution))`,
+            expression: "!variables.isOn",
             message: "fairlead: an annotation overrides trafficDistribution.",
             messageExpression: sentence(overriddenWarning, {
               annotation: "variables.overriding[0]",
