@@ -94,7 +94,7 @@ export async function askServer(
 ): Promise<{ readonly perSecond: number; readonly p50Ms: number }> {
   const { port, path, caPem } = stage.servers[name];
   const { latenciesMs, elapsedMs } = await stage.load.send({
-    url: `https://localhost:${port}${path}`,
+    url: `https://127.0.0.1:${port}${path}`,
     ca: caPem,
     body: JSON.stringify(await reviewOf(stage.api, podOf("routed", NAMESPACE))),
     workers: FLIGHTS.parallel,
