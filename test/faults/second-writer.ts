@@ -58,17 +58,21 @@ async function touchServers({ api }: FaultStage): Promise<void> {
   }
 }
 
-const SECRET = /^\/api\/v1\/namespaces\/(?<namespace>[^/]+)\/secrets\/(?<name>[^/?]+)/;
+const OBJECT =
+  /^\/apis?\/(?:[^/]+\/){1,2}namespaces\/(?<namespace>[^/]+)\/(?<plural>[^/]+)\/(?<name>[^/?]+)(?:\?|$)/;
 
-/** Every other time that fairlead replaces a Secret which it has read, somebody is faster: that is a conflict. */
-function overtake(stage: FaultStage, random: () => number): void {
+/** Every other time that fairlead replaces an object which it has read, somebody is faster: that is a conflict. */
+function overtake(stage: FaultStage): void {
   if (stage.httpProxy === undefined) throw new Error("nothing stands before the API server");
+  let replaced = 0;
   stage.httpProxy.intercept({
     async before({ method, path }) {
-      const { namespace, name } = SECRET.exec(path)?.groups ?? {};
-      if (method === "PUT" && name !== undefined && random() < 0.5) {
-        const secret = { kind: "Secret", metadata: { namespace, name } } as AnyObject;
-        await label(stage, secret).catch(ignoreRefusal);
+      const { namespace, plural, name } = OBJECT.exec(path)?.groups ?? {};
+      const kind = kinds.find((one) => `${one.toLowerCase()}s` === plural);
+      if (method === "PUT" && kind !== undefined) {
+        replaced += 1;
+        const object = { kind, metadata: { namespace, name } } as AnyObject;
+        if (replaced % 2 === 1) await label(stage, object).catch(ignoreRefusal);
       }
       return { kind: "pass" };
     },
@@ -79,7 +83,7 @@ function overtake(stage: FaultStage, random: () => number): void {
 export function startSecondWriter(stage: FaultStage, random: () => number): SecondWriter {
   const over = new AbortController();
   let writes = 0;
-  overtake(stage, random);
+  overtake(stage);
   const foreign = (object: AnyObject): boolean => stage.foreignUids.has(object.metadata.uid ?? "");
   const meddle = async (): Promise<void> => {
     const kind = kinds[Math.floor(random() * kinds.length)] ?? "Secret";
