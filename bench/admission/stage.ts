@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { webhookRules } from "../../lib/domain/webhook";
 import { startCluster, type EmbeddedCluster } from "../../test/cluster";
 import { until } from "../../test/cluster/until";
 import { Api, Refusal, type AnyObject } from "../../test/harness/api";
@@ -86,6 +87,13 @@ function confinedWebhooks(variant: Variant, configuration: AnyObject): AnyObject
   };
 }
 
+/** A webhook configuration with the rules that fairlead's watch process keeps there. */
+function withRules(configuration: AnyObject): AnyObject {
+  const { webhooks } = configuration as unknown as Webhooks;
+  const kept = webhooks.map((webhook) => ({ ...webhook, ...webhookRules() }));
+  return { ...configuration, webhooks: kept };
+}
+
 /** A policy that is in force in its variant's namespace alone; a binding as it is. */
 function confinedPolicy(object: AnyObject): AnyObject {
   const { spec } = object;
@@ -154,9 +162,9 @@ async function serve(cluster: EmbeddedCluster, { progress }: PartContext) {
 
 /** Puts every variant to work in its namespace. */
 async function install(api: Api, peer: Peer): Promise<void> {
-  // fairlead's own configuration is there, as it was built, with the URL in the stead of its Service.
+  // It is there as Pepr built it, with the URL in the stead of its Service.
   const own = await api.get({ kind: "MutatingWebhookConfiguration", name: "pepr-fairlead" });
-  await api.replace(confinedWebhooks("fairlead", own));
+  await api.replace(confinedWebhooks("fairlead", withRules(own)));
   await api.create(confinedWebhooks("peer", peer.configuration(urlOf(peer))));
   await api.createAll(await parametersOf(api, namespaceOf("policies")));
   await api.createAll(policies.map(confinedPolicy));
