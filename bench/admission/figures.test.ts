@@ -1,5 +1,5 @@
-import { chartsOf, figuresOf, type Round } from "./figures";
-import { SCENES, type Latencies } from "./measure";
+import { chartsOf, figuresOf } from "./figures";
+import { SCENES, type Latencies, type Round } from "./measure";
 
 /** Latencies that are all the same, whatever is created how. */
 function always(ms: number): Latencies {

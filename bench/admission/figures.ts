@@ -1,16 +1,8 @@
 import type { Chart, Figure, Goal } from "../framework/part";
-import {
-  estimate,
-  estimateRatio,
-  estimateRounds,
-  quantile,
-  type Estimate,
-} from "../framework/statistics";
-import type { Latencies, SceneName, ServerName } from "./measure";
+import { estimate, estimateRatio, estimateRounds, type Estimate } from "../framework/statistics";
+import type { Round, SceneName, ServerName } from "./measure";
+import { Pool } from "./pool";
 import type { Variant } from "./stage";
-
-/** What the variants gave in one round. */
-export type Round = Readonly<Record<Variant, Latencies>>;
 
 /** Requests per second of the webhooks' own servers in one round. */
 export type DirectRound = Readonly<Record<ServerName, number>>;
@@ -56,15 +48,34 @@ function placesOf(...scenes: readonly SceneName[]): readonly Place[] {
 }
 
 /** A quantile over all rounds: a round alone has too few samples for p99. */
-function over(rounds: readonly Round[], variant: Variant, { scene, share }: Place): number {
-  return quantile(
-    rounds.flatMap((round) => round[variant][scene]),
-    QUANTILES[share],
-  );
+type Over = (some: readonly Round[], variant: Variant, place: Place) => number;
+
+/** Sorts what was measured once, where an interval asks for a quantile a thousand times. */
+function overOf(rounds: readonly Round[]): Over {
+  const pools = new Map<string, Pool<Round>>();
+  return (some, variant, { scene, share }) => {
+    const key = `${variant} ${scene}`;
+    const pool = pools.get(key) ?? new Pool(rounds, (round) => round[variant][scene]);
+    pools.set(key, pool);
+    return pool.quantile(some, QUANTILES[share]);
+  };
 }
 
-function added(rounds: readonly Round[], variant: Variant, place: Place): number {
-  return over(rounds, variant, place) - over(rounds, "none", place);
+/** What a figure is made of. */
+interface Source {
+  readonly rounds: readonly Round[];
+  readonly over: Over;
+  /** What a variant adds to the time without a webhook. */
+  readonly added: Over;
+}
+
+function sourceOf(rounds: readonly Round[]): Source {
+  const over = overOf(rounds);
+  return {
+    rounds,
+    over,
+    added: (some, variant, place) => over(some, variant, place) - over(some, "none", place),
+  };
 }
 
 /** Single rounds say nothing where a difference may be zero; the interval is what tells. */
@@ -80,7 +91,7 @@ function nameOf({ scene, share }: Place, what: string): string {
   return `${SCENE_NAMES[scene]}, ${share}: ${what}`;
 }
 
-function routedFigures(rounds: readonly Round[]): readonly Figure[] {
+function routedFigures({ rounds, over, added }: Source): readonly Figure[] {
   return placesOf("routed serial", "routed parallel", "kept serial").flatMap((place) => {
     const name = (what: string): string => nameOf(place, what);
     return [
@@ -105,7 +116,7 @@ function routedFigures(rounds: readonly Round[]): readonly Figure[] {
   });
 }
 
-function otherFigures(rounds: readonly Round[]): readonly Figure[] {
+function otherFigures({ rounds, over, added }: Source): readonly Figure[] {
   return placesOf("other serial", "other parallel").flatMap((place) => {
     const name = (what: string): string => nameOf(place, what);
     const ratio = (variant: Variant): Pick<Figure, "value" | "interval"> =>
@@ -162,7 +173,8 @@ export function figuresOf(
   rounds: readonly Round[],
   directRounds: readonly DirectRound[],
 ): readonly Figure[] {
-  return [...routedFigures(rounds), ...otherFigures(rounds), ...directFigures(directRounds)];
+  const source = sourceOf(rounds);
+  return [...routedFigures(source), ...otherFigures(source), ...directFigures(directRounds)];
 }
 
 function point(x: string, { value, interval }: Figure) {

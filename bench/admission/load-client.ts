@@ -1,18 +1,13 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
-/** What is sent, and what each answer must be like, so that no figure is of work that was not done. */
-export interface LoadOrder {
+/** A request, and what each answer must be like, so that no figure is of work that was not done. */
+export interface LoadTarget {
   readonly url: string;
   readonly ca: string;
   readonly certificate?: string;
   readonly key?: string;
   readonly body: string;
-  /** Requests under way at a time. */
-  readonly workers: number;
-  /** Sent first, on the same connections; they do not count. */
-  readonly warmUp: number;
-  readonly requests: number;
   readonly status: number;
   /** What the answer's text has. */
   readonly contains?: string;
@@ -20,7 +15,21 @@ export interface LoadOrder {
   readonly lacks?: string;
 }
 
-/** How long each request took, and all of them. */
+/** What is sent: the targets take turns, in an order that is drawn anew for each. */
+export interface LoadOrder<Name extends string> {
+  readonly targets: Readonly<Record<Name, LoadTarget>>;
+  /** Requests under way at a time. */
+  readonly workers: number;
+  /** Sent to each target first, on the same connections; they do not count. */
+  readonly warmUp: number;
+  readonly turns: number;
+  /** Sent to each target in a turn. */
+  readonly requests: number;
+  /** Of the order. */
+  readonly seed: number;
+}
+
+/** How long each request to a target took, and all its turns. */
 export interface LoadResult {
   readonly latenciesMs: readonly number[];
   readonly elapsedMs: number;
@@ -29,14 +38,28 @@ export interface LoadResult {
 /** The bench's load program: one order after another. */
 export interface LoadClient {
   /** @throws Error where a request failed or an answer was another than it must be. */
-  send(order: LoadOrder): Promise<LoadResult>;
+  send<Name extends string>(order: LoadOrder<Name>): Promise<Readonly<Record<Name, LoadResult>>>;
   stop(): Promise<void>;
 }
 
 interface Report {
-  readonly latenciesUs: readonly number[] | null;
-  readonly elapsedUs: number;
+  readonly targets: readonly {
+    readonly latenciesUs: readonly number[];
+    readonly elapsedUs: number;
+  }[];
   readonly error?: string;
+}
+
+function resultsOf<Name extends string>(
+  names: readonly Name[],
+  { targets, error }: Report,
+): Readonly<Record<Name, LoadResult>> {
+  if (error !== undefined) throw new Error(`the load failed: ${error}`);
+  const results = targets.map(({ latenciesUs, elapsedUs }, index) => [
+    names[index],
+    { latenciesMs: latenciesUs.map((us) => us / 1_000), elapsedMs: elapsedUs / 1_000 },
+  ]);
+  return Object.fromEntries(results) as Record<Name, LoadResult>;
 }
 
 /** Starts the load program; it ends with this process. */
@@ -58,15 +81,12 @@ export function startLoadClient(program: string): LoadClient {
   });
   failWhenEnded.catch(() => undefined);
   return {
-    async send(order) {
+    async send<Name extends string>(order: LoadOrder<Name>) {
+      const names = Object.keys(order.targets) as Name[];
+      const targets = names.map((name) => order.targets[name]);
       const answered = new Promise<Report>((resolve) => waiting.push(resolve));
-      child.stdin.write(`${JSON.stringify(order)}\n`);
-      const { latenciesUs, elapsedUs, error } = await Promise.race([answered, failWhenEnded]);
-      if (error !== undefined) throw new Error(`the load failed: ${error}`);
-      return {
-        latenciesMs: (latenciesUs ?? []).map((us) => us / 1_000),
-        elapsedMs: elapsedUs / 1_000,
-      };
+      child.stdin.write(`${JSON.stringify({ ...order, targets })}\n`);
+      return resultsOf(names, await Promise.race([answered, failWhenEnded]));
     },
     async stop() {
       child.stdin.end();

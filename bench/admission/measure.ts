@@ -1,7 +1,8 @@
 import { quantile } from "../framework/statistics";
+import type { LoadTarget } from "./load-client";
 import { podOf, type PodKind } from "./pods";
 import { reviewOf } from "./review";
-import { NAMESPACE, type AdmissionStage, type Variant } from "./stage";
+import { namespaceOf, VARIANTS, type AdmissionStage, type Variant } from "./stage";
 
 /** How many requests are under way at a time. */
 export const FLIGHTS = { serial: 1, parallel: 16 } as const;
@@ -35,76 +36,102 @@ export type SceneName = keyof typeof SCENES;
 /** How long each creation of a Pod took, in milliseconds, by scene. */
 export type Latencies = Readonly<Record<SceneName, readonly number[]>>;
 
+/** What the variants gave in one round. */
+export type Round = Readonly<Record<Variant, Latencies>>;
+
+/** How much is sent in a scene of a round: in each turn, so many requests to each variant. */
+interface Amount {
+  readonly warmUp: number;
+  readonly turns: number;
+  readonly requests: number;
+}
+
 /** How much is measured. */
 export interface Amounts {
   readonly rounds: number;
-  readonly requests: Readonly<Record<Flight, number>>;
-  readonly warmUp: Readonly<Record<Flight, number>>;
-  /** Pods that are created in earnest; there are so many more of them with each round. */
-  readonly keptRequests: number;
-  /** Requests to a webhook's own server, for its throughput. */
-  readonly directRequests: number;
+  readonly scenes: Readonly<Record<Flight | "kept", Amount>>;
+  readonly directRounds: number;
+  /** To a webhook's own server, for its throughput. */
+  readonly direct: Amount;
 }
 
 /** The creation of a scene's Pod through the API server. */
-function creation(stage: AdmissionStage, { pod, isKept }: Scene, isRouted: boolean) {
+function creation(stage: AdmissionStage, { pod, isKept }: Scene, variant: Variant): LoadTarget {
   const { apiServer, keys } = stage.cluster;
+  const namespace = namespaceOf(variant);
+  const isRouted = pod === "routed" && variant !== "none" && variant !== "control";
   return {
-    url: `${apiServer.url}/api/v1/namespaces/${NAMESPACE}/pods${isKept ? "" : "?dryRun=All"}`,
+    url: `${apiServer.url}/api/v1/namespaces/${namespace}/pods${isKept ? "" : "?dryRun=All"}`,
     ca: apiServer.caPem,
     certificate: keys.admin.certificatePem,
     key: keys.admin.privateKeyPem,
-    body: JSON.stringify(podOf(pod, NAMESPACE)),
+    body: JSON.stringify(podOf(pod, namespace)),
     status: 201,
     ...(isRouted ? { contains: '"hostAliases"' } : { lacks: '"hostAliases"' }),
   };
 }
 
-/** Measures a variant once, in each scene. */
-export async function measureVariant(
+/** Every variant under one name each. */
+function byVariant<T>(of: (variant: Variant) => T): Readonly<Record<Variant, T>> {
+  return Object.fromEntries(VARIANTS.map((name) => [name, of(name)])) as Record<Variant, T>;
+}
+
+/** Measures every variant in every scene, a few requests at a time. */
+export async function measureRound(
   stage: AdmissionStage,
-  variant: Variant,
-  { requests, warmUp, keptRequests }: Amounts,
-): Promise<Latencies> {
-  return stage.during(variant, async () => {
-    const given: Partial<Record<SceneName, readonly number[]>> = {};
-    for (const name of Object.keys(SCENES) as SceneName[]) {
-      const scene = SCENES[name];
-      const isRouted = scene.pod === "routed" && variant !== "none" && variant !== "control";
-      const { latenciesMs } = await stage.load.send({
-        ...creation(stage, scene, isRouted),
-        workers: FLIGHTS[scene.flight],
-        warmUp: scene.isKept ? 0 : warmUp[scene.flight],
-        requests: scene.isKept ? keptRequests : requests[scene.flight],
-      });
-      given[name] = latenciesMs;
-    }
-    return given as Latencies;
-  });
+  { scenes }: Amounts,
+  seed: number,
+): Promise<Round> {
+  const given = byVariant((): Partial<Record<SceneName, readonly number[]>> => ({}));
+  for (const name of Object.keys(SCENES) as SceneName[]) {
+    const scene = SCENES[name];
+    const results = await stage.load.send({
+      targets: byVariant((variant) => creation(stage, scene, variant)),
+      workers: FLIGHTS[scene.flight],
+      ...(scene.isKept ? scenes.kept : scenes[scene.flight]),
+      seed,
+    });
+    for (const variant of VARIANTS) given[variant][name] = results[variant].latenciesMs;
+  }
+  return given as Round;
 }
 
 /** A webhook's own server, of those that are compared. */
 export type ServerName = keyof AdmissionStage["servers"];
 
-/** Asks a webhook's server about a routed Pod, without an API server. */
-export async function askServer(
-  stage: AdmissionStage,
-  name: ServerName,
-  requests: number,
-): Promise<{ readonly perSecond: number; readonly p50Ms: number }> {
+/** How fast a webhook's server answers, with 16 requests in flight. */
+export interface Answering {
+  readonly perSecond: number;
+  readonly p50Ms: number;
+}
+
+async function questionTo(stage: AdmissionStage, name: ServerName): Promise<LoadTarget> {
   const { port, path, caPem } = stage.servers[name];
-  const { latenciesMs, elapsedMs } = await stage.load.send({
-    url: `https://localhost:${port}${path}`,
+  return {
+    url: `https://127.0.0.1:${port}${path}`,
     ca: caPem,
-    body: JSON.stringify(await reviewOf(stage.api, podOf("routed", NAMESPACE))),
-    workers: FLIGHTS.parallel,
-    warmUp: requests / 4,
-    requests,
+    // By nobody's webhook on its way here.
+    body: JSON.stringify(await reviewOf(stage.api, podOf("routed", namespaceOf("none")))),
     status: 200,
     contains: '"patch":',
-  });
-  return {
-    perSecond: (1_000 * latenciesMs.length) / elapsedMs,
-    p50Ms: quantile(latenciesMs, 0.5),
   };
+}
+
+/** Asks webhooks' servers about a routed Pod, turn by turn, without an API server. */
+export async function askServers<Name extends ServerName>(
+  stage: AdmissionStage,
+  names: readonly Name[],
+  { direct, seed }: { readonly direct: Amount; readonly seed: number },
+): Promise<Readonly<Record<Name, Answering>>> {
+  const questions = await Promise.all(
+    names.map(async (name) => [name, await questionTo(stage, name)] as const),
+  );
+  const targets = Object.fromEntries(questions) as Record<Name, LoadTarget>;
+  const results = await stage.load.send({ targets, workers: FLIGHTS.parallel, ...direct, seed });
+  const answerings = names.map((name) => {
+    const { latenciesMs, elapsedMs } = results[name];
+    const perSecond = (1_000 * latenciesMs.length) / elapsedMs;
+    return [name, { perSecond, p50Ms: quantile(latenciesMs, 0.5) }] as const;
+  });
+  return Object.fromEntries(answerings) as Record<Name, Answering>;
 }

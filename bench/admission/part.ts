@@ -2,81 +2,64 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { startFairlead } from "../../test/harness/fairlead";
 import type { Part, PartContext, PartResult } from "../framework/part";
-import { interleave } from "../framework/statistics";
-import {
-  chartsOf,
-  figuresOf,
-  shareFigures,
-  type DirectRound,
-  type Round,
-  type Shares,
-} from "./figures";
-import { askServer, measureVariant, type Amounts, type ServerName } from "./measure";
+import { chartsOf, figuresOf, shareFigures, type DirectRound, type Shares } from "./figures";
+import { askServers, measureRound, type Amounts, type Round } from "./measure";
 import { monotonicUs, sharesOf, type CpuProfile } from "./profile";
-import { setAdmissionStage, VARIANTS, type AdmissionStage, type Variant } from "./stage";
+import { setAdmissionStage, type AdmissionStage } from "./stage";
 
 const QUICK: Amounts = {
-  rounds: 7,
-  requests: { serial: 100, parallel: 320 },
-  warmUp: { serial: 20, parallel: 64 },
-  keptRequests: 30,
-  directRequests: 4_000,
+  rounds: 12,
+  scenes: {
+    serial: { warmUp: 10, turns: 5, requests: 10 },
+    parallel: { warmUp: 32, turns: 1, requests: 128 },
+    kept: { warmUp: 0, turns: 2, requests: 5 },
+  },
+  directRounds: 6,
+  direct: { warmUp: 250, turns: 2, requests: 500 },
 };
 const WHOLE: Amounts = {
-  rounds: 25,
-  requests: { serial: 250, parallel: 800 },
-  warmUp: { serial: 30, parallel: 96 },
-  keptRequests: 60,
-  directRequests: 10_000,
+  rounds: 40,
+  scenes: {
+    serial: { warmUp: 10, turns: 15, requests: 10 },
+    parallel: { warmUp: 32, turns: 3, requests: 128 },
+    kept: { warmUp: 0, turns: 4, requests: 5 },
+  },
+  directRounds: 12,
+  direct: { warmUp: 500, turns: 4, requests: 500 },
 };
-
-function byName<Name extends string, T>(
-  names: readonly Name[],
-  of: (name: Name) => T,
-): Readonly<Record<Name, T>> {
-  return Object.fromEntries(names.map((name) => [name, of(name)])) as Record<Name, T>;
-}
 
 async function measureRounds(
   stage: AdmissionStage,
   amounts: Amounts,
   { progress }: PartContext,
 ): Promise<readonly Round[]> {
-  const step = progress.step("Pods created, variant by variant");
-  const rounds = await interleave({
-    rounds: amounts.rounds,
-    warmUpRounds: 1,
-    variants: byName(
-      VARIANTS,
-      (variant: Variant) => async () => measureVariant(stage, variant, amounts),
-    ),
-    onRound: (done) => {
-      step.update({
-        fraction: done / amounts.rounds,
-        detail: `round ${done} of ${amounts.rounds}`,
-      });
-    },
-  });
+  const step = progress.step("Pods created, the variants in turns");
+  // The servers' code is compiled while it runs.
+  for (let round = 0; round < 2; round += 1) await measureRound(stage, amounts, round);
+  const rounds: Round[] = [];
+  while (rounds.length < amounts.rounds) {
+    const detail = `round ${rounds.length + 1} of ${amounts.rounds}`;
+    step.update({ fraction: rounds.length / amounts.rounds, detail });
+    rounds.push(await measureRound(stage, amounts, rounds.length));
+  }
   step.done();
   return rounds;
 }
 
 async function measureServers(
   stage: AdmissionStage,
-  { directRequests }: Amounts,
+  { direct, directRounds }: Amounts,
 ): Promise<readonly DirectRound[]> {
-  const servers: readonly ServerName[] = ["fairlead", "peer"];
-  return interleave({
-    rounds: 5,
-    warmUpRounds: 1,
-    variants: byName(servers, (server) => async () => {
-      return (await askServer(stage, server, directRequests)).perSecond;
-    }),
-  });
+  const rounds: DirectRound[] = [];
+  for (let seed = 0; seed < directRounds; seed += 1) {
+    const { fairlead, peer } = await askServers(stage, ["fairlead", "peer"], { direct, seed });
+    rounds.push({ fairlead: fairlead.perSecond, peer: peer.perSecond });
+  }
+  return rounds;
 }
 
 /** Runs fairlead once more, under V8's profiler, and asks it about routed Pods. */
-async function profile(stage: AdmissionStage, { directRequests }: Amounts): Promise<Shares> {
+async function profile(stage: AdmissionStage, { direct }: Amounts): Promise<Shares> {
   const folder = join(stage.cluster.directory, "profile");
   const fairlead = await startFairlead(stage.cluster, {
     name: "profiled",
@@ -87,9 +70,9 @@ async function profile(stage: AdmissionStage, { directRequests }: Amounts): Prom
   const { admission, caPem, webhookUrl } = fairlead;
   const server = { port: admission.port, caPem, path: new URL(webhookUrl).pathname };
   const profiled = { ...stage, servers: { ...stage.servers, fairlead: server } };
-  await askServer(profiled, "fairlead", directRequests);
+  await askServers(profiled, ["fairlead"], { direct: { ...direct, turns: 5 }, seed: 1 });
   const fromUs = monotonicUs();
-  await askServer(profiled, "fairlead", directRequests);
+  await askServers(profiled, ["fairlead"], { direct: { ...direct, turns: 10 }, seed: 1 });
   const span = { fromUs, toUs: monotonicUs() };
   // With any other signal there is no profile.
   await admission.stop("SIGTERM");
@@ -109,6 +92,7 @@ async function run(context: PartContext): Promise<PartResult> {
     return {
       figures: [...figures, ...shareFigures(shares)],
       charts: chartsOf(figures, shares),
+      versions: { kubernetes: stage.cluster.version },
     };
   } finally {
     await stage.stop();

@@ -6,6 +6,7 @@ import { probe } from "../../test/cluster/http-probe";
 import { findFreePort } from "../../test/cluster/ports";
 import { startWatchdog } from "../../test/cluster/watchdog";
 import type { AnyObject } from "../../test/harness/api";
+import { ownAddress } from "../../test/harness/own-address";
 import { findBenchProgram } from "./programs";
 
 /** A webhook's server: where it is called, and by what CA it is trusted. */
@@ -66,8 +67,7 @@ export async function startPeer(cluster: EmbeddedCluster, progress: Progress): P
   const ca = await createCA({ commonName: "peer-webhook-ca" });
   const leaf = await issue(ca, {
     commonName: "peer",
-    ipAddresses: ["127.0.0.1"],
-    dnsNames: ["localhost"],
+    ipAddresses: ["127.0.0.1", ownAddress()],
     usages: ["server"],
   });
   await writeFile(join(directory, "tls.crt"), leaf.certificatePem);

@@ -21,7 +21,7 @@ const PLACES: readonly (readonly [name: string, pattern: RegExp])[] = [
   ["garbage collection", /^\(garbage collector\)$/],
   ["fairlead: logs (pino)", /node_modules\/(pino|sonic-boom)/],
   ["fairlead: its decision and its mending of Pepr's answer", /dist\/pepr-fairlead\.js/],
-  ["Pepr: clones (ramda)", /node_modules\/ramda/],
+  ["Pepr: clones and filters (ramda)", /node_modules\/ramda/],
   ["Pepr: comparison (fast-json-patch)", /node_modules\/fast-json-patch/],
   [
     "Pepr: body (body-parser, raw-body, iconv-lite)",

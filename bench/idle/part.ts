@@ -9,7 +9,8 @@ import type { Chart, Figure, Part, PartContext } from "../framework/part";
 const modes: readonly ProcessMode[] = ["admission", "watch"];
 const gateway = "istio-ingress";
 const tenantCount = 5;
-const MINUTES = { quick: 2, full: 30 };
+/** How long nothing happens, in spans of which each is counted by itself. */
+const SPANS = { quick: { count: 3, seconds: 10 }, full: { count: 30, seconds: 60 } };
 /**
  * By default an API server ends a watch 30 to 60 minutes after its start, so half an hour after a start would see no
  * renewal at all. With 18 to 36 minutes two thirds of the watches are renewed in it, as many as in any half an hour of a
@@ -51,47 +52,64 @@ async function untilQuiet(stage: Stage): Promise<void> {
   );
 }
 
-async function waitFor(minutes: number, { progress }: PartContext): Promise<void> {
-  const step = progress.step(`idle for ${minutes} minutes`);
-  for (let minute = 0; minute < minutes; minute += 1) {
-    step.update({ fraction: minute / minutes });
-    await sleep(60_000);
-  }
-  step.done();
+/** When nothing happened, in spans. */
+interface Idleness {
+  readonly since: Date;
+  readonly count: number;
+  readonly seconds: number;
 }
 
-/** What a process asked, minute by minute. */
-async function countMinutes(
+async function beIdle(
+  { count, seconds }: (typeof SPANS)["full"],
+  { progress }: PartContext,
+): Promise<Idleness> {
+  const since = new Date();
+  const step = progress.step(`idle for ${count * seconds} s`);
+  for (let span = 0; span < count; span += 1) {
+    step.update({ fraction: span / count });
+    await sleep(1_000 * seconds);
+  }
+  step.done();
+  return { since, count, seconds };
+}
+
+/** What a process asked, span by span. */
+async function countSpans(
   stage: Stage,
   mode: ProcessMode,
-  times: { readonly since: Date; readonly minutes: number },
+  { since, count, seconds }: Idleness,
 ): Promise<readonly RequestCount[]> {
-  const starts = Array.from({ length: times.minutes }, (_, minute) => minute);
+  const starts = Array.from({ length: count }, (_, span) => span);
   return Promise.all(
-    starts.map((minute) => {
-      const startMs = times.since.getTime() + 60_000 * minute;
-      const span = { since: new Date(startMs), until: new Date(startMs + 59_999) };
-      return countRequests(stage.cluster, mode, span);
+    starts.map((span) => {
+      const startMs = since.getTime() + 1_000 * seconds * span;
+      const times = { since: new Date(startMs), until: new Date(startMs + 1_000 * seconds - 1) };
+      return countRequests(stage.cluster, mode, times);
     }),
   );
 }
 
 interface Totals {
   readonly mode: ProcessMode;
-  /** Requests in each minute, of every kind. */
-  readonly eachMinute: readonly number[];
+  /** Requests a minute in each span, of every kind. */
+  readonly perMinute: readonly number[];
+  readonly minutes: number;
   readonly writes: readonly string[];
   readonly reads: readonly string[];
   readonly versionReads: number;
   readonly rssBytes: number;
 }
 
-function total(stage: Stage, mode: ProcessMode, counts: readonly RequestCount[]): Totals {
+async function total(stage: Stage, mode: ProcessMode, idleness: Idleness): Promise<Totals> {
+  const counts = await countSpans(stage, mode, idleness);
+  const { count, seconds } = idleness;
   return {
     mode,
-    eachMinute: counts.map(
-      ({ writes, reads, versionReads }) => writes.length + reads.length + versionReads,
+    perMinute: counts.map(
+      ({ writes, reads, versionReads }) =>
+        ((writes.length + reads.length + versionReads) * 60) / seconds,
     ),
+    minutes: (count * seconds) / 60,
     writes: counts.flatMap(({ writes }) => writes),
     reads: counts.flatMap(({ reads }) => reads),
     versionReads: counts.reduce((sum, { versionReads }) => sum + versionReads, 0),
@@ -110,8 +128,7 @@ function tally(requests: readonly string[]): readonly (readonly [string, number]
 }
 
 function figuresOf(totals: Totals, { quick }: PartContext): readonly Figure[] {
-  const { mode, eachMinute, writes, reads, versionReads, rssBytes } = totals;
-  const minutes = eachMinute.length;
+  const { mode, perMinute, minutes, writes, reads, versionReads, rssBytes } = totals;
   const all = writes.length + reads.length + versionReads;
   const unit = "requests/min";
   return [
@@ -119,9 +136,11 @@ function figuresOf(totals: Totals, { quick }: PartContext): readonly Figure[] {
       name: `${mode} process, requests a minute while nothing happens, all together`,
       value: all / minutes,
       unit,
-      samples: eachMinute,
+      samples: perMinute,
       goal: { atMost: 1 },
-      note: quick ? "too short to see a watch renewed" : "watch renewals included",
+      note: quick
+        ? "half a minute only: too short to see a watch renewed"
+        : "watch renewals included",
     },
     {
       name: `${mode} process, of these lists, gets and starts of watches`,
@@ -149,10 +168,10 @@ function chartOf(all: readonly Totals[]): Chart {
     title: "Requests to the API server while nothing happens",
     kind: "lines",
     xLabel: "time, minutes",
-    yLabel: "requests in the minute",
-    series: all.map(({ mode, eachMinute }) => ({
+    yLabel: "requests per minute",
+    series: all.map(({ mode, perMinute, minutes }) => ({
       name: `${mode} process`,
-      points: eachMinute.map((y, minute) => ({ x: minute + 1, y })),
+      points: perMinute.map((y, span) => ({ x: ((span + 1) * minutes) / perMinute.length, y })),
     })),
   };
 }
@@ -162,19 +181,13 @@ export const part: Part = {
   name: "idle",
   title: "Idle",
   async run(context) {
-    const minutes = context.quick ? MINUTES.quick : MINUTES.full;
     const apiServerFlags = context.quick ? [] : RENEWAL_FLAGS;
     const stage = await setStage({ objects: [namespace(gateway)], apiServerFlags });
     try {
       await settle(stage);
       await untilQuiet(stage);
-      const since = new Date();
-      await waitFor(minutes, context);
-      const all = await Promise.all(
-        modes.map(async (mode) =>
-          total(stage, mode, await countMinutes(stage, mode, { since, minutes })),
-        ),
-      );
+      const idleness = await beIdle(context.quick ? SPANS.quick : SPANS.full, context);
+      const all = await Promise.all(modes.map(async (mode) => total(stage, mode, idleness)));
       for (const { mode, reads, writes } of all) {
         for (const [request, times] of tally([...writes, ...reads])) {
           context.say(`${mode}: ${times} × ${request}`);

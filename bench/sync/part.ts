@@ -27,9 +27,9 @@ interface Measured {
 function ratesOf(quick: boolean): readonly Rate[] {
   return quick
     ? [
-        { perSecond: 1, changes: 8 },
-        { perSecond: 10, changes: 120 },
-        { perSecond: 100, changes: 500 },
+        { perSecond: 1, changes: 6 },
+        { perSecond: 10, changes: 100 },
+        { perSecond: 100, changes: 300 },
       ]
     : [
         { perSecond: 1, changes: 100 },

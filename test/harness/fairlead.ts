@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { join, resolve } from "node:path";
 import { parseAllDocuments, stringify } from "yaml";
 import { createCA, issue, type Cluster, type DataPlane } from "../cluster";
@@ -148,8 +149,8 @@ export async function startFairlead(
   const ca = await createCA({ commonName: "fairlead-webhook-ca" });
   const leaf = await issue(ca, {
     commonName: "fairlead",
-    ipAddresses: ["127.0.0.1"],
-    dnsNames: ["localhost", ...(/^[\d.]+$/.test(host) ? [] : [host])],
+    ipAddresses: ["127.0.0.1", ...(isIP(host) === 0 ? [] : [host])],
+    dnsNames: ["localhost", ...(isIP(host) === 0 ? [host] : [])],
     usages: ["server"],
   });
   const certificatePath = join(directory, "tls.crt");

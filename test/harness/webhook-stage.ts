@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { copyFileSync, createWriteStream, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { request } from "node:https";
-import { networkInterfaces } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseAllDocuments } from "yaml";
@@ -9,6 +8,7 @@ import { findFreePort } from "../cluster/ports";
 import { startWatchdog, type Watchdog } from "../cluster/watchdog";
 import type { AnyObject, Api } from "./api";
 import { writeModule } from "./module-folder";
+import { ownAddress } from "./own-address";
 import { mountServing, type ServingMount } from "./serving-mount";
 import { setStage, type Stage } from "./stage";
 
@@ -71,14 +71,6 @@ function readManifest(): ReadonlyMap<string, AnyObject> {
     (document) => document.toJS() as AnyObject,
   );
   return new Map(objects.map((object) => [`${object.kind}/${object.metadata.name ?? ""}`, object]));
-}
-
-/** An address of this machine that EndpointSlices take: no loopback address. */
-function ownAddress(): string {
-  const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
-  const found = addresses.find(({ family, internal }) => family === "IPv4" && !internal);
-  if (found === undefined) throw new Error("this machine has no address besides 127.0.0.1");
-  return found.address;
 }
 
 /** The status of /healthz; the certificate is not looked at. */

@@ -19,7 +19,7 @@ const webhookPath = "/webhooks/pod-kube-apiserver-load-balancing"
 
 func main() {
 	// controller-runtime itself has a flag --kubeconfig.
-	port := flag.Int("port", 0, "where the webhook is served, on 127.0.0.1")
+	port := flag.Int("port", 0, "where the webhook is served")
 	certificates := flag.String("cert-dir", "", "the folder of tls.crt and tls.key")
 	flag.Parse()
 
@@ -40,7 +40,7 @@ func run(port int, certificates string) error {
 	manager, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:        scheme.Scheme,
 		Metrics:       metricsserver.Options{BindAddress: "0"},
-		WebhookServer: webhook.NewServer(webhook.Options{Host: "127.0.0.1", Port: port, CertDir: certificates}),
+		WebhookServer: webhook.NewServer(webhook.Options{Port: port, CertDir: certificates}),
 	})
 	if err != nil {
 		return err
