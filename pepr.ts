@@ -28,6 +28,7 @@ import {
   AdmissionNotes,
   AdmissionTimer,
   checkPeprStore,
+  cloneShallowly,
   connectFromEnvironment,
   createEventRecorder,
   installDefinitions,
@@ -263,8 +264,9 @@ async function start(): Promise<void> {
   }
   const module = new PeprModule(packageJson, capabilities, {
     deferStart: true,
-    beforeHook: ({ uid }) => {
+    beforeHook: ({ uid, object }) => {
       timer.begin(uid);
+      cloneShallowly(object);
     },
     afterHook: (response) => {
       const outcome = mendResponse(response as Parameters<typeof mendResponse>[0], notes);

@@ -8,6 +8,7 @@ export const partOrder = [
   "admission",
   "sync",
   "scale",
+  "memory",
   "balancing",
   "istio",
   "idle",

@@ -30,7 +30,8 @@ npm run bench -- admission sync     # some parts
 - [latest.json](../bench/results/latest.json) has every figure with what each round gave. [bench/README.md](../bench/README.md) says how to repeat or add to it.
 `;
 
-const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
+const cell = (text: string): string =>
+  text === "" ? "-" : text.replaceAll("|", "\\|").replaceAll("\n", " ");
 
 function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
   return [columns, columns.map(() => "---"), ...rows]

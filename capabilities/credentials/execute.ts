@@ -1,4 +1,4 @@
-import type { HostedAPIServer, PartialObjectMetadata } from "../../lib/api";
+import type { HostedAPIServer, KubernetesObject, PartialObjectMetadata } from "../../lib/api";
 import {
   setFinalizer,
   tellChange,
@@ -106,52 +106,56 @@ async function annotate(
   { client }: ExecuteContext,
   secret: PartialObjectMetadata,
   since: string | null,
-): Promise<void> {
+): Promise<Secret> {
   const { resourceVersion, uid } = secret.metadata;
   const annotations = { [ANNOTATION_SUPERSEDED_AT]: since };
   const patch = { metadata: { resourceVersion, uid, annotations } };
-  await client.patch(refOfSecret(secret), patch, { type: "merge", fieldManager });
+  return client.patch<Secret>(refOfSecret(secret), patch, { type: "merge", fieldManager });
 }
+
+/** What a write was answered with: the HostedAPIServer, or a Secret, as it is then. */
+export type Written =
+  | { readonly kind: "hapi"; readonly hapi: HostedAPIServer }
+  | { readonly kind: "secret"; readonly secret: Secret };
 
 /**
  * Carries out a write that makes a Secret as it should be.
- * @returns the HostedAPIServer as it is then.
  * @throws ApiError where the API server refuses; AlreadyExists and Conflict are mended by planning again.
  */
 export async function applyAction(
   context: ExecuteContext,
   action: ApplyAction,
   owner: Owner,
-): Promise<HostedAPIServer> {
+): Promise<Written> {
   const written = await apply(context, action, owner);
   tellWrite(context, owner.hapi, action);
   return written;
 }
 
-async function apply(
-  context: ExecuteContext,
-  action: ApplyAction,
-  owner: Owner,
-): Promise<HostedAPIServer> {
+async function apply(context: ExecuteContext, action: ApplyAction, owner: Owner): Promise<Written> {
   const { client } = context;
-  const { hapi } = owner;
   if (action.kind === "add-finalizer") {
-    return setFinalizer(client, hapi, { ...finalizer, present: true });
+    const hapi = await setFinalizer(client, owner.hapi, { ...finalizer, present: true });
+    return { kind: "hapi", hapi };
   }
-  if (action.kind === "unmark") {
-    await annotate(context, action.existing, null);
-    return hapi;
-  }
+  return { kind: "secret", secret: await writeSecret(context, action, owner) };
+}
+
+async function writeSecret(
+  context: ExecuteContext,
+  action: Exclude<ApplyAction, { kind: "add-finalizer" }>,
+  owner: Owner,
+): Promise<Secret> {
+  const { client } = context;
+  if (action.kind === "unmark") return annotate(context, action.existing, null);
   const manifest = toManifest(action.secret, owner, await valuesOf(action.secret));
   if (action.kind === "replace") {
-    await client.replace(replacement(manifest, action.existing), fieldManager);
-    return hapi;
+    return client.replace(replacement(manifest, action.existing), fieldManager);
   }
   if (action.kind === "recreate") {
     await client.delete(refOfSecret(action.existing), preconditionsOf(action.existing));
   }
-  await client.create(manifest, fieldManager);
-  return hapi;
+  return client.create(manifest, fieldManager);
 }
 
 /**
@@ -184,12 +188,15 @@ export async function deleteSecret(
   await client.delete(refOfSecret(secret), preconditionsOf(secret));
 }
 
-/** Writes the part of the status that is this capability's, as a whole: what is left out goes. */
+/**
+ * Writes the part of the status that is this capability's, as a whole: what is left out goes.
+ * @returns The HostedAPIServer as it is then.
+ */
 export async function writeStatus(
   { client }: ExecuteContext,
   hapi: HostedAPIServer,
   status: CredentialsStatus,
-): Promise<void> {
+): Promise<HostedAPIServer> {
   const { apiVersion, kind, metadata } = hapi;
   const { name, namespace, uid } = metadata;
   const identity = {
@@ -197,8 +204,7 @@ export async function writeStatus(
     ...(namespace === undefined ? {} : { namespace }),
     ...(uid === undefined ? {} : { uid }),
   };
-  await client.apply(
-    { apiVersion, kind, metadata: identity, status },
-    { fieldManager, force: true, subresource: "status" },
-  );
+  const written = { apiVersion, kind, metadata: identity, status } as KubernetesObject;
+  const options = { fieldManager, force: true, subresource: "status" } as const;
+  return (await client.apply(written, options)) as HostedAPIServer;
 }

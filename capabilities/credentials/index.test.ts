@@ -189,6 +189,77 @@ describe("credentials", () => {
     ]);
   });
 
+  const verbs = ({ cluster }: Bench): string[] =>
+    cluster.requests.map((request) => request.split("/")[0] ?? "");
+
+  it("reads each source once for the first copies, and nothing when it hears of its own writes", async () => {
+    const bench = await begin();
+    bench.cluster.put(hapi());
+    await rest(bench);
+    expect(verbs(bench)).toEqual([
+      ...Array<string>(3).fill("get Secret"),
+      "patch HostedAPIServer",
+      "create Secret",
+      "create Secret",
+      "apply HostedAPIServer",
+    ]);
+  });
+
+  it("reads sources and copies once for a renewed certificate", async () => {
+    const bench = await begin();
+    bench.cluster.put(hapi());
+    await rest(bench);
+    bench.cluster.requests.length = 0;
+    bench.cluster.put(pair("kube-apiserver", await leaf()));
+    await rest(bench);
+    expect(verbs(bench)).toEqual([
+      ...Array<string>(5).fill("get Secret"),
+      "replace Secret",
+      "apply HostedAPIServer",
+    ]);
+  });
+
+  it("asks the API server for nothing when others write what is no part of its plan", async () => {
+    const bench = await begin();
+    bench.cluster.put(hapi());
+    await rest(bench);
+    bench.cluster.requests.length = 0;
+    const { metadata, status, ...object } = current(bench);
+    const condition = {
+      type: "Ready",
+      status: "True",
+      reason: "Ready",
+      message: "",
+      lastTransitionTime: "2026-01-01T00:00:00Z",
+    } as const;
+    const finalizers = [...(metadata.finalizers ?? []), "fairlead.dev/exposure"];
+    bench.cluster.put({
+      ...object,
+      metadata: { ...metadata, finalizers },
+      status: { ...status, conditions: [...(status?.conditions ?? []), condition] },
+    } as HostedAPIServer);
+    await rest(bench);
+    expect(bench.cluster.requests).toEqual([]);
+  });
+
+  it("mends a copy that somebody changes, and follows a source that changes, while it comes to rest", async () => {
+    const bench = await begin();
+    const next = await leaf();
+    let isFirst = true;
+    bench.cluster.beforeWrite = (verb) => {
+      if (verb !== "apply" || !isFirst) return;
+      isFirst = false;
+      const [copy] = copies(bench);
+      if (copy !== undefined) bench.cluster.put({ ...copy, data: {} } as Secret);
+      bench.cluster.put(pair("kube-apiserver", next));
+    };
+    bench.cluster.put(hapi());
+    await rest(bench);
+    const served = copies(bench).find(({ metadata }) => metadata.name.includes("-tls-"));
+    expect(served?.data?.cert).toBe(encode({ cert: next.certificatePem }).cert);
+    expect(copies(bench).map(({ data }) => Object.keys(data ?? {}).length)).toEqual([3, 3]);
+  });
+
   it("asks the API server for nothing when an unrelated Secret changes", async () => {
     const bench = await begin();
     bench.cluster.put(hapi());

@@ -9,6 +9,7 @@ import {
   createQueue,
   describeError,
   describeRefusal,
+  Freshest,
   isNotFound,
   type Cache,
   type Change,
@@ -36,14 +37,15 @@ import {
 } from "./accept";
 import { applyAction, deleteSecret, settleAction, writeStatus } from "./execute";
 import { ClaimIndex } from "./index-of-claims";
+import { describeInputs, type PlanInputs, type Version } from "./inputs";
 import { namesToRead, readSecrets, readSources, wishedNames, type SecretName } from "./observe";
-import { DEFAULT_SETTINGS, type CredentialsSettings, type Observed } from "./observed";
+import { DEFAULT_SETTINGS, withContent, type CredentialsSettings, type Observed } from "./observed";
 import { decidePhase } from "./phase";
 import { planCredentials, type CredentialsPlan } from "./plan";
 import { isInLine, ownStatus, type CredentialsStatus } from "./report";
 import { resolve } from "./resolve";
-import { sourceKey, sourceRefs, type Sources } from "./sources";
-import { decideSweep } from "./sweep";
+import { sourceKey, sourceRefs, type Secret, type Sources } from "./sources";
+import { decideSweep, markedKey } from "./sweep";
 import { DerivedIndex, WatchIndex, type Watched } from "./watch-index";
 import { makeWishes } from "./wishes";
 
@@ -94,14 +96,30 @@ export interface CredentialsController {
   stop(): void;
 }
 
+/** How a HostedAPIServer came to rest. */
 interface Converged {
   readonly plan: SettledPlan;
   readonly wished: readonly SecretName[];
+  readonly sources: Sources;
+  /** What the plan was made from. */
+  readonly observed: Observed;
+  /** As it is after the plan. */
+  readonly hapi: HostedAPIServer;
 }
 
 interface Rest {
-  readonly versions: string;
+  /** See `describeInputs`; undefined: look again when anything changes. */
+  readonly inputs: string | undefined;
   readonly nextAtMs: number | undefined;
+}
+
+/** What a run has to go by. */
+interface Run {
+  readonly hapi: HostedAPIServer;
+  readonly acceptance: Acceptance;
+  readonly sources: Sources;
+  /** See `KnownSecrets.seen`. */
+  readonly seen: Map<string, Secret>;
 }
 
 /** Each round makes what the one before found missing; two are enough unless somebody else writes too. */
@@ -136,7 +154,8 @@ class Credentials implements CredentialsController {
   readonly queue: Queue;
   readonly #claims = new ClaimIndex();
   readonly #watches = new WatchIndex();
-  readonly #derived = new DerivedIndex();
+  readonly #derived: DerivedIndex;
+  readonly #hapis: Freshest<HostedAPIServer>;
   /** What each key was at rest with: while nothing of it changes, nothing is read. */
   readonly #rest = new Map<string, Rest>();
   readonly #settings: CredentialsSettings;
@@ -147,6 +166,8 @@ class Credentials implements CredentialsController {
   constructor(private readonly context: CredentialsContext) {
     const { caches, clock, log, metrics } = context;
     this.#settings = { ...DEFAULT_SETTINGS, ...context.settings };
+    this.#derived = new DerivedIndex(caches.secrets);
+    this.#hapis = new Freshest(caches.hostedAPIServers);
     this.queue = createQueue({
       name: "credentials",
       clock,
@@ -233,8 +254,10 @@ class Credentials implements CredentialsController {
   }
 
   async #reconcile(key: string): Promise<Outcome> {
-    const hapi = this.#claims.get(key);
-    if (hapi === undefined) return this.#sweep(key);
+    const { namespace, name } = splitKey(key);
+    const claimant = this.#claims.get(key);
+    if (claimant === undefined) return this.#sweep(key);
+    const hapi = this.#hapis.get(name, namespace) ?? claimant;
     const { clock } = this.context;
     const acceptance = decideAcceptance(hapi, this.#world);
     if (!acceptance.accepted && acceptance.consent === "unreachable") {
@@ -243,14 +266,18 @@ class Credentials implements CredentialsController {
     const sources = sourceRefs(hapi).map(sourceKey);
     // From before anything is read on: a change in the meantime is another run.
     this.#watches.set(key, new Set([...sources, ...this.#watches.watchedBy(key)]));
-    const versions = this.#versionsOf(hapi, acceptance);
+    const inputs = this.#inputsOf(hapi, acceptance);
     const rest = this.#rest.get(key);
     const isDue = rest?.nextAtMs !== undefined && clock.nowMs() >= rest.nextAtMs;
-    if (rest === undefined || rest.versions !== versions || isDue) {
+    if (rest?.inputs !== describeInputs(inputs) || isDue) {
       this.#rest.delete(key);
-      const { plan, wished } = await this.#tryToConverge(hapi, acceptance);
+      const converged = await this.#tryToConverge(hapi, acceptance);
+      const { plan, wished } = converged;
       this.#watches.set(key, new Set([...sources, ...this.#unmarked(key, wished)]));
-      this.#rest.set(key, { versions, nextAtMs: plan.nextAtMs });
+      this.#rest.set(key, {
+        inputs: this.#restInputs(inputs, converged),
+        nextAtMs: plan.nextAtMs,
+      });
       this.context.onSettled?.(key, plan);
       this.#tell(key, plan.status ?? ownStatus(hapi));
     } else if (isInLine(ownStatus(hapi))) {
@@ -302,30 +329,51 @@ class Credentials implements CredentialsController {
     return { ...before, conditions: [...kept, ...stamped] };
   }
 
-  /** Everything that a plan depends on, as the caches have it; equal versions mean an equal plan. */
-  #versionsOf(hapi: HostedAPIServer, acceptance: Acceptance): string {
+  /** Everything that a plan depends on, as the caches and one's own writes have it. */
+  #inputsOf(hapi: HostedAPIServer, acceptance: Acceptance): PlanInputs {
     const { caches } = this.context;
-    const { uid, generation, deletionTimestamp, finalizers } = hapi.metadata;
     const key = keyOf(hapi);
-    const versionOf = (object: KubernetesObject | undefined): string | undefined =>
-      object?.metadata.resourceVersion;
     const gateway = acceptance.accepted ? refOfGateway(acceptance.gateway) : undefined;
     const target = (gateway ?? hapi.status?.gatewayRef)?.namespace ?? "";
-    return JSON.stringify([
-      [uid, generation, deletionTimestamp, finalizers, ownStatus(hapi)],
-      acceptance.accepted ? gateway : acceptance,
-      [hapi.metadata.namespace ?? "", target].map((name) => {
-        const metadata = caches.namespaces.get(name)?.metadata;
-        return [metadata?.uid, metadata?.deletionTimestamp];
-      }),
-      this.#watches.watchedBy(key).map((watched) => {
+    return {
+      hapi,
+      planned: hapi,
+      acceptance,
+      namespaces: [hapi.metadata.namespace ?? "", target].map((name) =>
+        caches.namespaces.get(name),
+      ),
+      looked: this.#watches.watchedBy(key).map((watched): Version => {
         const [kind, namespace, name = ""] = watched.split("/");
         const cache = kind === "Secret" ? caches.secrets : caches.configMaps;
-        return [watched, versionOf(cache.get(name, namespace))];
+        return [watched, cache.get(name, namespace)?.metadata.resourceVersion];
       }),
-      this.#derived.of(key).map((secret) => [secret.metadata.name, versionOf(secret)]),
-      [...this.#referencesOf(key)].sort(),
-    ]);
+      derived: this.#derived.of(key),
+      references: this.#referencesOf(key),
+    };
+  }
+
+  /**
+   * What the plan that brought a HostedAPIServer to rest was made from and came to: by what was read and written, since
+   * the caches may show an earlier or a later state. What they show next is no news then, if it is this.
+   */
+  #restInputs(
+    before: PlanInputs,
+    { plan, sources, observed, hapi }: Converged,
+  ): string | undefined {
+    // They delete and mark: what comes of that is looked at once more.
+    if (plan.actions.length > 0) return undefined;
+    const key = keyOf(hapi);
+    const read = new Map<Watched, KubernetesObject>(sources);
+    for (const secret of observed.secrets) read.set(watchedName("Secret", secret), secret);
+    return describeInputs({
+      ...before,
+      hapi,
+      looked: this.#watches
+        .watchedBy(key)
+        .map((watched): Version => [watched, read.get(watched)?.metadata.resourceVersion]),
+      derived: observed.secrets.filter((secret) => markedKey(secret) === key),
+      references: observed.references,
+    });
   }
 
   /** Names of Secrets that are wished for and bear no label of this key's: what stands there is somebody else's. */
@@ -353,24 +401,26 @@ class Credentials implements CredentialsController {
     const { client } = this.context;
     const isGoing = first.metadata.deletionTimestamp !== undefined;
     const sources: Sources = isGoing ? new Map() : await readSources(client, first);
+    const seen = new Map<string, Secret>();
     let hapi = first;
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
-      const { observed, wished } = await this.#observe(hapi, acceptance, sources);
+      const { observed, wished } = await this.#observe({ hapi, acceptance, sources, seen });
       const plan = planCredentials(observed);
       if (plan.step === "settle") {
-        await this.#settle(hapi, plan);
-        return { plan, wished };
+        const settled = await this.#settle(hapi, plan);
+        return { plan, wished, sources, observed, hapi: settled };
       }
-      hapi = await this.#apply(observed, plan);
+      hapi = await this.#apply(observed, plan, seen);
     }
     throw new Error("somebody else keeps writing the same Secrets");
   }
 
-  async #observe(
-    hapi: HostedAPIServer,
-    acceptance: Acceptance,
-    sources: Sources,
-  ): Promise<{ observed: Observed; wished: readonly SecretName[] }> {
+  async #observe({
+    hapi,
+    acceptance,
+    sources,
+    seen,
+  }: Run): Promise<{ observed: Observed; wished: readonly SecretName[] }> {
     const { client, caches, clock } = this.context;
     const key = keyOf(hapi);
     const nowMs = clock.nowMs();
@@ -392,18 +442,35 @@ class Credentials implements CredentialsController {
         ? wishedNames(makeWishes(base, phase.gatewayRef.namespace))
         : [];
     const marked = this.#derived.of(key);
-    const names = namesToRead(hapi, marked, wished);
-    return { observed: { ...base, secrets: await readSecrets(client, names, marked) }, wished };
+    // What is not there need not be read; if it came this moment, its creation is refused.
+    const there = wished.filter(
+      ({ namespace, name }) => this.#derived.find(name, namespace) !== undefined,
+    );
+    const names = namesToRead(hapi, marked, there);
+    const secrets = await readSecrets(client, names, { marked, seen });
+    for (const secret of secrets) {
+      const whole = withContent(secret);
+      if (whole !== undefined) seen.set(keyOf(whole), whole);
+    }
+    return { observed: { ...base, secrets }, wished };
   }
 
   async #apply(
     observed: Observed,
     plan: Extract<CredentialsPlan, { step: "apply" }>,
+    seen: Map<string, Secret>,
   ): Promise<HostedAPIServer> {
     let { hapi } = observed;
     for (const action of plan.actions) {
       const owner = { hapi, namespace: observed.namespace?.metadata };
-      hapi = await applyAction(this.context, action, owner);
+      const answer = await applyAction(this.context, action, owner);
+      if (answer.kind === "hapi") {
+        ({ hapi } = answer);
+        this.#hapis.wrote(hapi);
+      } else {
+        seen.set(keyOf(answer.secret), answer.secret);
+        this.#derived.wrote(answer.secret);
+      }
     }
     return hapi;
   }
@@ -428,11 +495,14 @@ class Credentials implements CredentialsController {
     }
   }
 
-  async #settle(hapi: HostedAPIServer, plan: SettledPlan): Promise<void> {
+  /** @returns The HostedAPIServer as it is then. */
+  async #settle(hapi: HostedAPIServer, plan: SettledPlan): Promise<HostedAPIServer> {
     const { events, log, metrics } = this.context;
+    let settled = hapi;
     try {
       if (plan.status !== undefined) {
-        await writeStatus(this.context, hapi, plan.status);
+        settled = await writeStatus(this.context, hapi, plan.status);
+        this.#hapis.wrote(settled);
         // Its Events are planned.
         const after = plan.status.conditions;
         tellConditions({ log, metrics }, { capability: "credentials", object: hapi, after });
@@ -443,6 +513,7 @@ class Credentials implements CredentialsController {
       // The object went meanwhile; its event brings the rest.
       if (!isNotFound(error)) throw error;
     }
+    return settled;
   }
 
   /** Secrets of a HostedAPIServer that does not exist: nobody's plan will ever find them. */

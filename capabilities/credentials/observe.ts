@@ -1,5 +1,6 @@
 import type { HostedAPIServer, PartialObjectMetadata } from "../../lib/api";
 import type { KubernetesClient } from "../../lib/cluster";
+import { keyOf } from "../../lib/domain/keys";
 import { ANNOTATION_SUPERSEDED_AT } from "../../lib/domain/names";
 import { currentName, type ObservedSecret } from "./observed";
 import { USES } from "./secrets";
@@ -36,6 +37,8 @@ export function wishedNames(wishes: Wishes): readonly SecretName[] {
   });
 }
 
+const placeOf = ({ namespace, name }: SecretName): string => `${namespace}/${name}`;
+
 /** The Secrets whose content matters: wished for, referred to, or not superseded. */
 export function namesToRead(
   hapi: HostedAPIServer,
@@ -55,23 +58,31 @@ export function namesToRead(
       name: metadata.name,
     })),
   ];
-  return [...new Map(all.map((each) => [`${each.namespace}/${each.name}`, each])).values()];
+  return [...new Map(all.map((each) => [placeOf(each), each])).values()];
+}
+
+/** What is known of Secrets without reading them. */
+export interface KnownSecrets {
+  /** Metadata of the HostedAPIServer's own. */
+  readonly marked: readonly PartialObjectMetadata[];
+  /** `namespace/name` → as it was read or written since the sources were read. */
+  readonly seen: ReadonlyMap<string, Secret>;
 }
 
 /** Reads Secrets by name, and adds what is known of the others by their metadata. */
 export async function readSecrets(
   client: KubernetesClient,
   names: readonly SecretName[],
-  marked: readonly PartialObjectMetadata[],
+  { marked, seen }: KnownSecrets,
 ): Promise<readonly ObservedSecret[]> {
   const read = await Promise.all(
-    names.map((name) => client.get<Secret>({ apiVersion: "v1", kind: "Secret", ...name })),
+    names.map(
+      async (name) =>
+        seen.get(placeOf(name)) ??
+        client.get<Secret>({ apiVersion: "v1", kind: "Secret", ...name }),
+    ),
   );
-  const others = marked.filter(
-    ({ metadata }) =>
-      !names.some(
-        ({ namespace, name }) => namespace === metadata.namespace && name === metadata.name,
-      ),
-  );
+  const places = new Set(names.map(placeOf));
+  const others = marked.filter((secret) => !places.has(keyOf(secret)));
   return [...read.filter((secret) => secret !== undefined), ...others];
 }

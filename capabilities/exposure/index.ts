@@ -40,6 +40,9 @@ export interface ExposureController {
   resync(): void;
 }
 
+/** Many may be attached in a moment: how many there are is written once for all of them. */
+const COUNT_DELAY_MS = 1_000;
+
 const hasChanged = <T>({ kind, object, previous }: Change<T>, facts: (object: T) => string) =>
   kind !== "updated" || previous === undefined || facts(previous) !== facts(object);
 
@@ -85,6 +88,9 @@ class Exposure implements ExposureController {
       noteAddress: (gateway, address, answered) => {
         this.#gatewayReconciler.noteAddress(gateway, address, answered);
       },
+      wake: (key) => {
+        this.servers.add(key);
+      },
     });
     this.servers = createQueue({
       name: "exposure-servers",
@@ -121,7 +127,7 @@ class Exposure implements ExposureController {
     const lingers = hapi.status?.gatewayRef === undefined && this.#own.of(key).gateways.length > 0;
     if (lingers && !gone) return;
     const changed = this.#gatewayReconciler.noteAttachment(key, gone ? undefined : hapi);
-    for (const gateway of changed) this.gateways.add(gateway);
+    for (const gateway of changed) this.gateways.add(gateway, COUNT_DELAY_MS);
   }
 
   #noteOwn(key: string): void {

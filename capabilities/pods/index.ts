@@ -1,5 +1,5 @@
 import { a, Capability } from "pepr";
-import type { AdmissionNotes, Logger, Metrics } from "../../lib/cluster";
+import { cloneShallowly, type AdmissionNotes, type Logger, type Metrics } from "../../lib/cluster";
 import { routingOf, type Pod } from "../../lib/domain/routed-pods";
 import { decideRouting } from "./decide";
 import type { Routes } from "./routes";
@@ -70,7 +70,9 @@ export function podsCapability({ routes, notes, log, metrics }: PodsOptions): Ca
       tell(pod, namespace, { action: decision.kind, reason });
       if (decision.kind === "deny") throw new Error(decision.message);
       for (const warning of decision.warnings) notes.warn(uid, warning);
-      if (decision.kind === "change") request.Raw = decision.pod as unknown as typeof request.Raw;
+      if (decision.kind === "change") {
+        request.Raw = cloneShallowly(decision.pod) as unknown as typeof request.Raw;
+      }
     });
   return capability;
 }

@@ -1,7 +1,7 @@
 import type { CacheOptions, Clock } from "../../lib/cluster";
 import type { ConfigMap } from "../../lib/domain/route-config";
 import { FakeCache } from "../../test/doubles/fake-cache";
-import type { Service } from "./decide";
+import type { RouteService as Service } from "../../lib/domain/routes";
 import { Routes } from "./routes";
 
 const DEFAULT_SERVICE = "istio-ingressgateway-internal";

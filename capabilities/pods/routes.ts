@@ -1,7 +1,7 @@
 import type { Cache, CacheOptions, Clock } from "../../lib/cluster";
 import { INTERNAL_SERVICE, ROUTE_CONFIG_MAP } from "../../lib/domain/names";
 import { routeServiceName, type ConfigMap } from "../../lib/domain/route-config";
-import type { RouteInputs, Service } from "./decide";
+import type { RouteInputs, RouteService as Service } from "../../lib/domain/routes";
 
 /** Opens the caches that routes are read from: `openCache` with its context given. */
 interface RouteCaches {

@@ -4,9 +4,12 @@ import { serviceOf, servicesOf } from "../../lib/domain/control-plane-services";
 import { formatMinor } from "../../lib/domain/kubernetes-version";
 import { ANNOTATION_CONTESTED } from "../../lib/domain/names";
 import { decideTrafficDistribution, type KeepReason } from "./decide";
-import { wishFor, type Topology } from "./select";
-import type { Service } from "./service";
-import { trafficDistributionFor } from "./version";
+import {
+  trafficDistributionFor,
+  wishFor,
+  type Service,
+  type Topology,
+} from "../../lib/domain/traffic-distribution";
 
 /** The type of the condition. */
 export const TOPOLOGY_AWARE = "TopologyAware";

@@ -10,7 +10,7 @@ import {
 import { servicesController } from "./controller";
 import { defaultServicesSettings } from "./inputs";
 import type { ServicePatch } from "./plan";
-import type { Service } from "./service";
+import type { Service } from "../../lib/domain/traffic-distribution";
 import { ZoneCounter } from "./zones";
 
 const MARK = "fairlead.dev/traffic-distribution";
@@ -164,6 +164,23 @@ describe("the watch of Services", () => {
       metadata: { annotations: { [MARK]: null } },
       spec: { trafficDistribution: null },
     });
+  });
+
+  it("looks at no Service for what others report of a HostedAPIServer", async () => {
+    const { start, hostedAPIServers, controller } = setUp();
+    await start([serviceOf("tenant-a")], [hapi(true)]);
+    const current = hostedAPIServers.get("api", "tenant-a") ?? hapi(true);
+    const { conditions = [], ...status } = current.status ?? {};
+    const ready = { type: "Ready", status: "True", reason: "Ready", message: "" } as const;
+    const reported = { ...ready, lastTransitionTime: "2026-01-01T00:00:00Z" };
+    hostedAPIServers.put({
+      ...current,
+      status: { ...status, conditions: [...conditions, reported] },
+    });
+
+    expect(controller.queue.depth().ready).toBe(0);
+    hostedAPIServers.put({ ...current, status: { ...status, conditions: [] } });
+    expect(controller.queue.depth().ready).toBe(2);
   });
 
   it("follows the version without a restart", async () => {

@@ -19,14 +19,14 @@ import {
   type Outcome,
   type Queue,
 } from "../../lib/cluster";
-import { stampCondition } from "../../lib/domain/conditions";
+import { findCondition, stampCondition } from "../../lib/domain/conditions";
 import {
   ANNOTATION_CONTESTED,
   ANNOTATION_TRAFFIC_DISTRIBUTION,
   FIELD_MANAGERS,
   LABEL_TOPOLOGY_AWARE,
 } from "../../lib/domain/names";
-import { topologyAwareCondition } from "./condition";
+import { TOPOLOGY_AWARE, topologyAwareCondition } from "./condition";
 import { topologyOf, whenReady, type ServicesInputs, type ServicesSettings } from "./inputs";
 import {
   NOTHING_REMEMBERED,
@@ -36,7 +36,7 @@ import {
   type ServicePlan,
   type WatchMemory,
 } from "./plan";
-import type { Service } from "./service";
+import type { Service } from "../../lib/domain/traffic-distribution";
 
 /** What the watch of Services needs. */
 export interface ServicesControllerOptions {
@@ -112,8 +112,12 @@ export class ServicesController {
       const isRelevant = isMarked(object) || (previous !== undefined && isMarked(previous));
       this.#serviceChanged(object, isRelevant);
     });
-    inputs.hostedAPIServers.onChange(({ object }) => {
-      this.#namespaceChanged(object.metadata.namespace ?? "");
+    inputs.hostedAPIServers.onChange(({ kind, object, previous }) => {
+      const isSame =
+        kind === "updated" &&
+        previous !== undefined &&
+        serverFacts(previous) === serverFacts(object);
+      if (!isSame) this.#namespaceChanged(object.metadata.namespace ?? "");
     });
     inputs.zones.onChange(() => {
       this.#everythingChanged();
@@ -289,6 +293,15 @@ export class ServicesController {
     }
     return DONE;
   }
+}
+
+/** What of a HostedAPIServer matters to its Services, and to its own condition; what others report does not. */
+function serverFacts({ metadata, spec, status }: HostedAPIServer): string {
+  const { uid, generation, deletionTimestamp } = metadata;
+  return JSON.stringify([
+    [uid, generation, deletionTimestamp, spec],
+    [status?.loadBalancing, findCondition(status?.conditions, TOPOLOGY_AWARE)],
+  ]);
 }
 
 /** The watch of Services. It does nothing before `start`. */

@@ -1,14 +1,18 @@
 import {
   ANNOTATION_CONTESTED,
-  ANNOTATION_TOPOLOGY_AWARE_HINTS,
-  ANNOTATION_TOPOLOGY_MODE,
   ANNOTATION_TRAFFIC_DISTRIBUTION,
   FIELD_MANAGERS,
 } from "../../lib/domain/names";
 import { describeRequester, type Requester } from "./contest";
-import { wishFor, type OffReason, type Topology } from "./select";
-import type { Service } from "./service";
-import type { TrafficDistribution } from "./version";
+import {
+  overriddenWarning,
+  overridingAnnotations,
+  wishFor,
+  type OffReason,
+  type Service,
+  type Topology,
+  type TrafficDistribution,
+} from "../../lib/domain/traffic-distribution";
 
 /** A request to update a Service, for what can't be seen in the object alone. */
 export interface Update {
@@ -77,8 +81,6 @@ interface Marks {
   readonly contested: string | undefined;
 }
 
-const overridingAnnotations = [ANNOTATION_TOPOLOGY_MODE, ANNOTATION_TOPOLOGY_AWARE_HINTS];
-
 /** What a Service carries that concerns fairlead. */
 export function marksOf({ metadata, spec }: Service): Marks {
   return {
@@ -122,10 +124,6 @@ function change(service: Service, reason: ChangeReason, marks: Partial<Marks>): 
   return { kind: "change", reason, service: changed, warnings: [] };
 }
 
-function topologyModeWarning(service: Service, present: string): string {
-  return `${present} overrides trafficDistribution, so fairlead does not set it on Service ${service.metadata.name}: remove the annotation to let fairlead do so, or label the Service fairlead.dev/topology-aware: "false".`;
-}
-
 /** Whether the update took away what fairlead had set, and put nothing of its own there. */
 function isSetBack(marks: Marks, update: Update | undefined): update is Update {
   return update !== undefined && isOurs(marksOf(update.previous)) && marks.value === undefined;
@@ -150,7 +148,10 @@ function decideOn(
   );
   if (overriding !== undefined) {
     const decision = decideOff(service, marks, "TopologyMode");
-    return { ...decision, warnings: [topologyModeWarning(service, overriding)] };
+    return {
+      ...decision,
+      warnings: [overriddenWarning({ annotation: overriding, service: service.metadata.name })],
+    };
   }
   if (marks.value === value) return keep("UpToDate");
   if (marks.value !== undefined) return change(service, "Moved", { value, mark: value });

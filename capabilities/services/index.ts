@@ -1,14 +1,20 @@
 import { a, Capability } from "pepr";
-import type { AdmissionNotes, Clock, Logger, Metrics } from "../../lib/cluster";
+import {
+  cloneShallowly,
+  type AdmissionNotes,
+  type Clock,
+  type Logger,
+  type Metrics,
+} from "../../lib/cluster";
 import { describeRequester, recentRounds, type ContestSettings } from "./contest";
 import { decideTrafficDistribution, marksOf, type Decision, type Update } from "./decide";
 import { topologyOf, whenReady, type ServicesInputs, type ServicesSettings } from "./inputs";
-import type { Service } from "./service";
+import type { Service } from "../../lib/domain/traffic-distribution";
 import { within } from "./within";
 
 export { servicesController, type ServicesController } from "./controller";
 export { defaultServicesSettings, type ServicesInputs, type ServicesSettings } from "./inputs";
-export type { Service } from "./service";
+export type { Service } from "../../lib/domain/traffic-distribution";
 export { addressesFrom, apiServerEndpoints, VersionSource } from "./version-source";
 export { ZoneCounter, zonedNodes } from "./zones";
 
@@ -147,7 +153,9 @@ export function servicesCapability(options: ServicesCapabilityOptions): Capabili
       const decided = { capability: "services", action: decision.kind, reason: decision.reason };
       metrics?.admissionDecided(decided);
       log.debug({ ...decided, key, ...marksOf(service) }, "decided");
-      if (decision.kind === "change") request.Raw = decision.service as unknown as a.Service;
+      if (decision.kind === "change") {
+        request.Raw = cloneShallowly(decision.service) as unknown as a.Service;
+      }
     });
   return capability;
 }

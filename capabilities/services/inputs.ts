@@ -1,7 +1,7 @@
 import type { HostedAPIServer } from "../../lib/api";
 import type { Cache } from "../../lib/cluster";
 import { defaultContestSettings, type ContestSettings } from "./contest";
-import type { Topology } from "./select";
+import type { Topology } from "../../lib/domain/traffic-distribution";
 import type { VersionSettings, VersionSource } from "./version-source";
 import type { ZoneCounter } from "./zones";
 

@@ -1,8 +1,7 @@
 import { ANNOTATION_CONTESTED, ANNOTATION_TRAFFIC_DISTRIBUTION } from "../../lib/domain/names";
 import { recentRounds, UNKNOWN_CONTESTER, type ContestSettings } from "./contest";
 import { decideTrafficDistribution, marksOf, type ChangeReason, type KeepReason } from "./decide";
-import type { Topology } from "./select";
-import type { Service } from "./service";
+import type { Service, Topology } from "../../lib/domain/traffic-distribution";
 
 /** What the watch remembers of a Service. */
 export interface WatchMemory {

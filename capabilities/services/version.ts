@@ -59,26 +59,3 @@ export function observeVersions(
   if (lowest === minor) return { effective: minor };
   return { effective: minor, candidate: { minor: lowest, agreedMs: 0, lastReadAtMs: atMs } };
 }
-
-/** What fairlead sets; both mean the same to Kubernetes. */
-export type TrafficDistribution = "PreferClose" | "PreferSameZone";
-
-/** The first minor in which the field works by default. */
-const FIRST_MINOR = 31;
-/** The first minor that knows `PreferSameZone`, the clearer name, by default. */
-const FIRST_SAME_ZONE_MINOR = 34;
-
-/**
- * The value for a cluster: an API server rejects one that it does not know.
- * @param minor The minor that counts, 34 for 1.34.
- * @see https://kubernetes.io/docs/reference/networking/virtual-ips/#traffic-distribution
- */
-export function trafficDistributionFor(
-  minor: number,
-):
-  | { readonly kind: "value"; readonly value: TrafficDistribution }
-  | { readonly kind: "none"; readonly reason: "UnsupportedVersion" } {
-  if (minor < FIRST_MINOR) return { kind: "none", reason: "UnsupportedVersion" };
-  const value = minor < FIRST_SAME_ZONE_MINOR ? "PreferClose" : "PreferSameZone";
-  return { kind: "value", value };
-}

@@ -18,13 +18,15 @@ import {
   type ServiceObject,
 } from "../../lib/cluster";
 import { stampCondition } from "../../lib/domain/conditions";
+import { keyOf } from "../../lib/domain/keys";
 import { FIELD_MANAGERS, LABEL_ROUTE, ROUTE_CONFIG_MAP } from "../../lib/domain/names";
-import { parseRouteConfig, type ConfigMap } from "../../lib/domain/route-config";
+import type { ConfigMap } from "../../lib/domain/route-config";
 import { listPods, listWorkloads } from "./look";
 import type { Observed, Route } from "./observed";
 import { planStalePods, type Plan, type Restart } from "./plan";
 import { countsByReason, describeLeft, statusOf } from "./report";
 import { readRoute, routeHash } from "./route";
+import { RouteIndex } from "./route-index";
 
 /** What the controller needs; caches that are synced. */
 export interface StalePodsContext extends CacheContext {
@@ -98,6 +100,7 @@ class StalePods implements StalePodsController {
   readonly queue: Queue;
   readonly #memories = new Map<string, Memory>();
   readonly #servers: Freshest<HostedAPIServer>;
+  readonly #routes = new RouteIndex();
 
   constructor(private readonly context: StalePodsContext) {
     const { caches, clock, log, metrics } = context;
@@ -127,11 +130,15 @@ class StalePods implements StalePodsController {
       const facts = [object, previous].map((each) => each && JSON.stringify(serverFacts(each)));
       if (facts[0] !== facts[1]) this.queue.add(object.metadata.namespace ?? "");
     });
-    caches.routeConfigMaps.onChange(({ object }) => {
-      this.queue.add(object.metadata.namespace ?? "");
+    for (const configMap of caches.routeConfigMaps.list()) this.#routes.put(configMap);
+    caches.routeConfigMaps.onChange(({ kind, object }) => {
+      const { namespace = "" } = object.metadata;
+      if (kind === "deleted") this.#routes.remove(namespace);
+      else this.#routes.put(object);
+      this.queue.add(namespace);
     });
     caches.services.onChange(({ object }) => {
-      this.#wakeRoutesTo(object);
+      for (const namespace of this.#routes.routedTo(keyOf(object))) this.queue.add(namespace);
     });
     // Metadata alone, of those that have not ended; aliases are listed where a Pod has come or gone.
     const pods = openScopedCache<PartialObjectMetadata>(this.context, {
@@ -145,17 +152,6 @@ class StalePods implements StalePodsController {
       if (previous !== undefined && podFacts(previous) === podFacts(object)) return;
       this.#wakeByPod(object.metadata.namespace ?? "");
     });
-  }
-
-  #wakeRoutesTo({ metadata }: KubernetesObject): void {
-    for (const configMap of this.context.caches.routeConfigMaps.list()) {
-      const parsed = parseRouteConfig(configMap.data);
-      const isIt =
-        parsed.kind === "valid" &&
-        parsed.config.service === metadata.name &&
-        parsed.config.gatewayNamespace === metadata.namespace;
-      if (isIt) this.queue.add(configMap.metadata.namespace ?? "");
-    }
   }
 
   #wakeByPod(namespace: string): void {

@@ -1,5 +1,5 @@
 import type { HostedAPIServer } from "../../lib/api";
-import { findCondition, type DecidedCondition } from "../../lib/domain/conditions";
+import { findCondition, isTrue, type DecidedCondition } from "../../lib/domain/conditions";
 
 /** What must hold for a HostedAPIServer to be ready, in the order in which a reader should look at it. */
 const required = ["Accepted", "ResolvedRefs", "CredentialsSynced", "Programmed"] as const;
@@ -36,4 +36,17 @@ export function decideReady(hapi: HostedAPIServer): DecidedCondition {
     reason: "Ready",
     message: "The hosted API server is served by the gateway.",
   };
+}
+
+/** So long several changes of what is not ready may become one write. */
+export const CALM_MS = 1_000;
+
+/**
+ * How long the write of `Ready` may wait, in milliseconds: not at all where it becomes True or ceases to be; else it is
+ * only another word for why it is not ready, of which there are several in a moment when much changes.
+ */
+export function readyDelayMs(hapi: HostedAPIServer): number {
+  const wasReady = isTrue(hapi.status?.conditions, "Ready");
+  const isReady = decideReady(hapi).status === "True";
+  return wasReady || isReady ? 0 : CALM_MS;
 }

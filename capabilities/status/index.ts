@@ -1,3 +1,4 @@
+import type { HostedAPIServer } from "../../lib/api";
 import {
   applyStatus,
   createQueue,
@@ -11,7 +12,7 @@ import {
 import { stampCondition } from "../../lib/domain/conditions";
 import { keyOf, splitKey } from "../../lib/domain/keys";
 import { FIELD_MANAGERS } from "../../lib/domain/names";
-import { decideReady } from "./decide";
+import { decideReady, readyDelayMs } from "./decide";
 
 /** What the status writer needs. */
 export interface StatusContext extends CacheContext {
@@ -61,11 +62,14 @@ export function statusController(context: StatusContext): StatusController {
     log,
     metrics,
   });
+  const note = (hapi: HostedAPIServer): void => {
+    queue.add(keyOf(hapi), readyDelayMs(hapi));
+  };
   caches.hostedAPIServers.onChange(({ object }) => {
-    queue.add(keyOf(object));
+    note(object);
   });
   const resync = (): void => {
-    for (const hapi of caches.hostedAPIServers.list()) queue.add(keyOf(hapi));
+    caches.hostedAPIServers.list().forEach(note);
   };
   resync();
   return { queue, resync };

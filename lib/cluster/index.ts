@@ -58,6 +58,7 @@ export {
 } from "./decisions";
 export { setFinalizer } from "./finalizers";
 export { applyStatus, type ObjectWithStatus, type StatusTarget } from "./status";
+export { cloneShallowly } from "./shallow-clones";
 export { checkPeprStore, persist, type StartContext } from "./start";
 export {
   prepareWebhookServer,

@@ -1,4 +1,5 @@
 import type { HostedAPIServer } from "../api";
+import { isContestDropped, isOwnWrite, isSetBack, label, listOf, routedPod } from "./cel";
 import {
   apiServerServices,
   defaultTopologyAwareServices,
@@ -8,10 +9,8 @@ import {
   ANNOTATION_CONTESTED,
   ANNOTATION_TRAFFIC_DISTRIBUTION,
   LABEL_NAMESPACE_NAME,
-  LABEL_ROUTE,
   LABEL_TOPOLOGY_AWARE,
 } from "./names";
-import { GENERIC_KUBECONFIG_PREFIX } from "./routed-pods";
 
 /** Where Pepr's own processes look for what they need; fairlead runs there. */
 export const SYSTEM_NAMESPACE = "pepr-system";
@@ -31,7 +30,7 @@ export interface MatchCondition {
 }
 
 /** An entry of `namespaceSelector.matchExpressions`. */
-interface NamespaceRequirement {
+export interface NamespaceRequirement {
   readonly key: string;
   readonly operator: "In" | "NotIn";
   readonly values: readonly string[];
@@ -69,6 +68,8 @@ export interface WebhookScope {
   readonly serviceNames?: readonly string[];
   /** In the restricted mode: the only namespaces whose objects concern fairlead. */
   readonly namespaces?: readonly string[];
+  /** Whether admission policies are in force, so that only what they can't express is the webhook's. Default: no. */
+  readonly policies?: boolean;
 }
 
 /** More names than this are left to the watch: an expression is read at each write of a Service. */
@@ -77,26 +78,10 @@ const MAX_SERVICE_NAMES = 128;
 /** Never called for these: the control plane must come up without fairlead, and fairlead without itself. */
 const ignoredNamespaces = ["kube-system", SYSTEM_NAMESPACE];
 
-/** A string of CEL; names and labels hold no quotes, and JSON's escapes are CEL's too. */
-function literal(text: string): string {
-  return JSON.stringify(text);
-}
-
-/** The value of a label of the object, or "". */
-function label(name: string): string {
-  return `object.metadata.?labels[?${literal(name)}].orValue("")`;
-}
-
 /** A Pod that `routingOf` calls routed. */
 function podsExpression(): string {
-  const isKubeconfig = `startsWith(${literal(GENERIC_KUBECONFIG_PREFIX)})`;
   return `request.resource.resource != "pods" ||
-${label(LABEL_ROUTE)} == "true" ||
-(${label(LABEL_ROUTE)} != "false" &&
-object.spec.?volumes.orValue([]).exists(v,
-  v.?secret.?secretName.orValue("").${isKubeconfig} ||
-  v.?projected.?sources.orValue([]).exists(s,
-    s.?secret.?name.orValue("").${isKubeconfig})))`;
+${routedPod()}`;
 }
 
 /**
@@ -109,9 +94,9 @@ function servicesExpression(names: readonly string[]): string {
 (!has(object.spec.trafficDistribution) &&
 ${label(LABEL_TOPOLOGY_AWARE)} != "false" &&
 (${label(LABEL_TOPOLOGY_AWARE)} == "true" ||
-object.metadata.?name.orValue("") in [${names.map(literal).join(", ")}])) ||
+object.metadata.?name.orValue("") in ${listOf(names)})) ||
 [object, oldObject].exists(o, o != null &&
-  [${marks.map(literal).join(", ")}].exists(a, a in o.metadata.?annotations.orValue({})))`;
+  ${listOf(marks)}.exists(a, a in o.metadata.?annotations.orValue({})))`;
 }
 
 /**
@@ -125,37 +110,64 @@ export function namedServices(hapis: readonly HostedAPIServer[]): readonly strin
   return [...new Set(names)].filter((name) => !known.has(name)).sort();
 }
 
-function namespaceRequirements(namespaces: readonly string[] | undefined): NamespaceRequirement[] {
+/** Where fairlead's admission acts, by the label that carries a namespace's name. */
+export function namespaceRequirements(
+  namespaces: readonly string[] | undefined,
+): NamespaceRequirement[] {
   const key = LABEL_NAMESPACE_NAME;
   const ignored: NamespaceRequirement = { key, operator: "NotIn", values: ignoredNamespaces };
   if (namespaces === undefined) return [ignored];
   return [ignored, { key, operator: "In", values: [...namespaces].sort() }];
 }
 
+type Matching = Pick<WebhookRules, "matchConditions" | "rules">;
+
+const rule = { apiGroups: [""], apiVersions: ["v1"], scope: "Namespaced" } as const;
+
+function matchingAll({ serviceNames = [] }: WebhookScope): Matching {
+  const extra = serviceNames.slice(0, MAX_SERVICE_NAMES);
+  const names = [...new Set([...defaultTopologyAwareServices, ...apiServerServices, ...extra])];
+  return {
+    matchConditions: [
+      { name: "pods", expression: podsExpression() },
+      { name: "services", expression: servicesExpression(names) },
+    ],
+    rules: [
+      { ...rule, operations: ["CREATE"], resources: ["pods"] },
+      { ...rule, operations: ["CREATE", "UPDATE"], resources: ["services"] },
+    ],
+  };
+}
+
+/** What policies can't express: an expression remembers nothing between two requests, and warns of no change. */
+function matchingContests(): Matching {
+  return {
+    matchConditions: [
+      { name: "others", expression: `!(${isOwnWrite})` },
+      { name: "contests", expression: `(${isSetBack}) ||\n(${isContestDropped})` },
+    ],
+    rules: [{ ...rule, operations: ["UPDATE"], resources: ["services"] }],
+  };
+}
+
 /**
- * What is to reach fairlead's webhook, and how: only what its admission might change, deny or warn of. What it depends
- * on in the cluster (a route, zones, versions) no condition can know.
+ * What is to reach fairlead's webhook, and how: only what its admission might change, deny or warn of, or, beside
+ * policies, what of it they can't express. What it depends on in the cluster (a route, zones, versions) no condition can
+ * know.
  *
  * Only fields and functions that Kubernetes 1.31 knows. No expression can fail: with `failurePolicy: Fail` that would
  * refuse the object.
  * @see https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#matching-requests-matchconditions
  */
 export function webhookRules(scope: WebhookScope = {}): WebhookRules {
-  const extra = (scope.serviceNames ?? []).slice(0, MAX_SERVICE_NAMES);
-  const names = [...new Set([...defaultTopologyAwareServices, ...apiServerServices, ...extra])];
-  const rule = { apiGroups: [""], apiVersions: ["v1"], scope: "Namespaced" } as const;
+  const { matchConditions, rules } =
+    scope.policies === true ? matchingContests() : matchingAll(scope);
   return {
-    matchConditions: [
-      { name: "pods", expression: podsExpression() },
-      { name: "services", expression: servicesExpression(names) },
-    ],
+    matchConditions,
     matchPolicy: "Equivalent",
     namespaceSelector: { matchExpressions: namespaceRequirements(scope.namespaces) },
     reinvocationPolicy: "IfNeeded",
-    rules: [
-      { ...rule, operations: ["CREATE"], resources: ["pods"] },
-      { ...rule, operations: ["CREATE", "UPDATE"], resources: ["services"] },
-    ],
+    rules,
     sideEffects: "None",
     // The admission waits for its inputs for three seconds at most.
     timeoutSeconds: 5,

@@ -1,6 +1,6 @@
 import { PeprMutateRequest, type Capability } from "pepr";
 import { podsCapability, Routes } from "../../capabilities/pods";
-import type { Service } from "../../capabilities/pods/decide";
+import type { RouteService as Service } from "../../lib/domain/routes";
 import { AdmissionNotes, mendResponse, silentLogger, type Clock } from "../../lib/cluster";
 import type { AdmissionResponse } from "../../lib/cluster/admission";
 import type { ConfigMap } from "../../lib/domain/route-config";

@@ -50,6 +50,7 @@ export function serviceRoutes(
   services: readonly Service[],
   slices: readonly EndpointSlice[],
 ): Route[] {
+  const byService = groupByService(slices);
   return services.flatMap((service) =>
     (service.spec.clusterIPs ?? [])
       .filter((ip) => ip !== "None" && ip !== "")
@@ -58,26 +59,39 @@ export function serviceRoutes(
           .filter((port) => (port.protocol ?? "TCP") === "TCP")
           .map((port) => ({
             listen: joinAddress(ip, port.port),
-            targets: targetsOf(service, port.name, { slices, isIPv6: ip.includes(":") }),
+            targets: targetsOf(port.name, {
+              slices: byService.get(placeOf(service)) ?? [],
+              isIPv6: ip.includes(":"),
+            }),
           })),
       ),
   );
 }
 
+const placeOf = ({ metadata }: Service): string => `${metadata.namespace}/${metadata.name}`;
+
+// Once for all Services: there may be thousands of both.
+function groupByService(
+  slices: readonly EndpointSlice[],
+): ReadonlyMap<string, readonly EndpointSlice[]> {
+  const groups = new Map<string, EndpointSlice[]>();
+  for (const slice of slices) {
+    const { namespace, labels } = slice.metadata;
+    const place = `${namespace}/${labels?.["kubernetes.io/service-name"] ?? ""}`;
+    const group = groups.get(place);
+    if (group === undefined) groups.set(place, [slice]);
+    else group.push(slice);
+  }
+  return groups;
+}
+
 function targetsOf(
-  service: Service,
   portName: string | undefined,
   from: { readonly slices: readonly EndpointSlice[]; readonly isIPv6: boolean },
 ): RouteTarget[] {
-  const { name, namespace } = service.metadata;
   const family = from.isIPv6 ? "IPv6" : "IPv4";
   const endpoints = from.slices
-    .filter(
-      ({ metadata, addressType }) =>
-        metadata.namespace === namespace &&
-        metadata.labels?.["kubernetes.io/service-name"] === name &&
-        addressType === family,
-    )
+    .filter(({ addressType }) => addressType === family)
     .flatMap((slice) => {
       const port = slice.ports?.find((one) => (one.name ?? "") === (portName ?? ""))?.port;
       return port === undefined

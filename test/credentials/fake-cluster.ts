@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { applyPatch, type Operation } from "fast-json-patch";
 import type { KubernetesObject } from "../../lib/api";
 import {
   ApiError,
@@ -32,6 +33,20 @@ function mergePatch(target: unknown, patch: Json): Json {
     else merged[key] = isJson(value) ? mergePatch(merged[key], value) : value;
   }
   return merged;
+}
+
+/** RFC 6902; as the API server has it, what is absent is null, and a test that fails is an invalid request. */
+function jsonPatch(target: KubernetesObject, patch: readonly Operation[]): KubernetesObject {
+  const tests = patch.filter(({ op }) => op === "test");
+  const wanted = patch.filter(({ op }) => op !== "test");
+  for (const { path, value } of tests as readonly { path: string; value: unknown }[]) {
+    const found = path
+      .split("/")
+      .slice(1)
+      .reduce<unknown>((at, key) => (isJson(at) ? at[key] : undefined), target);
+    if (!isDeepStrictEqual(found ?? null, value)) throw refuse(422, "Invalid");
+  }
+  return applyPatch(structuredClone(target), structuredClone(wanted)).newDocument;
 }
 
 /** A clock that stands still until it is moved. */
@@ -167,11 +182,15 @@ export class FakeCluster {
           const next = { ...found, status: object.status } as KubernetesObject;
           return isDeepStrictEqual(found, next) ? found : this.put(next);
         }),
-      patch: (ref: ObjectRef, patch: Json) =>
+      patch: (ref: ObjectRef, patch: Json | readonly Operation[]) =>
         later(() => {
           note("patch", idOf(ref.kind, ref.namespace, ref.name));
-          const found = check(find(ref), patch.metadata as KubernetesObject["metadata"]);
-          return this.put(mergePatch(found, patch) as unknown as KubernetesObject);
+          if (Array.isArray(patch)) {
+            return this.put(jsonPatch(check(find(ref), { name: ref.name }), patch));
+          }
+          const merge = patch as Json;
+          const found = check(find(ref), merge.metadata as KubernetesObject["metadata"]);
+          return this.put(mergePatch(found, merge) as unknown as KubernetesObject);
         }),
       delete: (ref: ObjectRef, preconditions: { uid?: string; resourceVersion?: string }) =>
         later(() => {

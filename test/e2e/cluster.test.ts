@@ -150,7 +150,7 @@ describe("two API servers of different versions on one etcd", () => {
   it(
     "see the same objects and know the same users",
     async () => {
-      const first = await startCluster({ version: "1.33.13" });
+      const first = await startCluster({ version: "1.31.14" });
       const second = await startCluster({ version: "1.34.4", beside: first });
       await first.kubectl(["create", "configmap", "shared"]);
       const kubeconfig = first.kubeconfigPath;
@@ -164,7 +164,7 @@ describe("two API servers of different versions on one etcd", () => {
       await first.stop();
       expect(seen.stdout).toBe("configmap/shared\n");
       expect(versions.map(({ stdout }) => JSON.parse(stdout) as unknown)).toMatchObject([
-        { gitVersion: "v1.33.13" },
+        { gitVersion: "v1.31.14" },
         { gitVersion: "v1.34.4" },
       ]);
       expect(afterwards.stdout).toBe("configmap/shared\n");

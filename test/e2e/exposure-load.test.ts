@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createCA, issue, type GatewayReplica, type KeyPair } from "../cluster";
 import type { Kind } from "../harness/api";
-import { eventually } from "../harness/eventually";
+import { eventually, settled } from "../harness/eventually";
 import { issueServed, type ClientPod, type ExposedTenant } from "../harness/exposed-tenant";
 import { GATEWAY_NAMESPACE, setExposureStage, type ExposureStage } from "../harness/exposure-stage";
 import {
@@ -535,6 +535,9 @@ describeDataPlane("what fairlead writes", () => {
       { namespace: neighbour },
       { type: "Programmed", status: "True" },
     );
+    // How many are attached, and why one is not ready yet, is written a second later.
+    const since = new Date();
+    await settled(async () => writesSince(since), { quietMs: 2_500 });
   });
 
   it("for a change of one HostedAPIServer is that one's alone", async () => {

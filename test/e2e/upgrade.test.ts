@@ -10,7 +10,8 @@ import { inTurn, startTcpProxy, type TcpProxy } from "../harness/tcp-proxy";
 
 jest.setTimeout(120_000);
 
-const oldVersion = "1.33.13";
+// Any before 1.34 does, which knows no PreferSameZone; this one is built for other tests anyway.
+const oldVersion = "1.31.14";
 const newVersion = "1.34.4";
 const rounds = 6;
 const controlPlane = "control-plane";

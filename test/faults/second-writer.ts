@@ -58,10 +58,32 @@ async function touchServers({ api }: FaultStage): Promise<void> {
   }
 }
 
+const OBJECT =
+  /^\/apis?\/(?:[^/]+\/){1,2}namespaces\/(?<namespace>[^/]+)\/(?<plural>[^/]+)\/(?<name>[^/?]+)(?:\?|$)/;
+
+/** Every other time that fairlead replaces an object which it has read, somebody is faster: that is a conflict. */
+function overtake(stage: FaultStage): void {
+  if (stage.httpProxy === undefined) throw new Error("nothing stands before the API server");
+  let replaced = 0;
+  stage.httpProxy.intercept({
+    async before({ method, path }) {
+      const { namespace, plural, name } = OBJECT.exec(path)?.groups ?? {};
+      const kind = kinds.find((one) => `${one.toLowerCase()}s` === plural);
+      if (method === "PUT" && kind !== undefined) {
+        replaced += 1;
+        const object = { kind, metadata: { namespace, name } } as AnyObject;
+        if (replaced % 2 === 1) await label(stage, object).catch(ignoreRefusal);
+      }
+      return { kind: "pass" };
+    },
+  });
+}
+
 /** Starts to write, without a pause to speak of, into fairlead's own objects and into HostedAPIServers. */
 export function startSecondWriter(stage: FaultStage, random: () => number): SecondWriter {
   const over = new AbortController();
   let writes = 0;
+  overtake(stage);
   const foreign = (object: AnyObject): boolean => stage.foreignUids.has(object.metadata.uid ?? "");
   const meddle = async (): Promise<void> => {
     const kind = kinds[Math.floor(random() * kinds.length)] ?? "Secret";
@@ -84,6 +106,7 @@ export function startSecondWriter(stage: FaultStage, random: () => number): Seco
     async stop() {
       over.abort();
       await Promise.all([touching, meddling]);
+      stage.httpProxy?.intercept({});
       return writes;
     },
   };

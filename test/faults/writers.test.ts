@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { issue } from "../cluster";
 import type { AnyObject } from "../harness/api";
+import { eventually } from "../harness/eventually";
 import { startFairlead } from "../harness/fairlead";
 import { userOf } from "../harness/hardened";
 import { randomFrom } from "../harness/random";
@@ -30,7 +31,11 @@ describe("fairlead among others who write", () => {
   const random = randomFrom(5);
 
   beforeAll(async () => {
-    stage = await setFaultStage({ tenants, fairlead: { processes: ["watch"] } });
+    stage = await setFaultStage({
+      tenants,
+      between: "http-proxy",
+      fairlead: { processes: ["watch"] },
+    });
   }, START_TIMEOUT_MS);
 
   afterAll(async () => {
@@ -126,13 +131,19 @@ describe("fairlead among others who write", () => {
     const writer = startSecondWriter(stage, random);
     await churn(stage, { count: 40, tenants, random });
     await sleep(5_000);
+    const conflicts = async () => {
+      const events = await stage.cluster.auditEvents({ user: userOf("watch"), since });
+      return events.filter(({ responseStatus }) => responseStatus?.code === 409).length;
+    };
+    // The writer goes on until its first one.
+    await eventually(async () => {
+      expect(await conflicts()).toBeGreaterThan(0);
+    });
     const writes = await writer.stop();
-    const events = await stage.cluster.auditEvents({ user: userOf("watch"), since });
-    const conflicts = events.filter(({ responseStatus }) => responseStatus?.code === 409).length;
-    expect(conflicts).toBeGreaterThan(0);
+    const count = await conflicts();
     return {
       ...(await stage.witness.verdict()),
-      did: `${writes} edits and deletions of fairlead's objects during 40 changes: ${conflicts} conflicts`,
+      did: `${writes} edits and deletions of fairlead's objects during 40 changes: ${count} conflicts`,
     };
   });
 

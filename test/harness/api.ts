@@ -64,6 +64,9 @@ const collections = {
   NetworkPolicy: "/apis/networking.k8s.io/v1/networkpolicies",
   MutatingWebhookConfiguration:
     "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+  MutatingAdmissionPolicy: "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies",
+  MutatingAdmissionPolicyBinding:
+    "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings",
   ValidatingAdmissionPolicy: "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
   ValidatingAdmissionPolicyBinding:
     "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
@@ -258,10 +261,10 @@ export class Api {
     return this.#send({ method: "DELETE", path: `${objectPath(ref)}?dryRun=All` });
   }
 
-  /** Watches a collection from now on. @returns what ends the watch. */
+  /** Watches a collection from now on, in one namespace or over all. @returns what ends the watch. */
   async watch(
     kind: Kind,
-    namespace: string,
+    namespace: string | undefined,
     onEvent: (event: WatchEvent) => void,
   ): Promise<() => void> {
     const path = `${collectionPath(kind, namespace)}?watch=true`;

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { createWriteStream, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { probe } from "../cluster/http-probe";
 import type { Watchdog } from "../cluster/watchdog";
@@ -20,6 +20,8 @@ export interface ProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** A command that runs it in another place, a network namespace; its port must lead there from 127.0.0.1 here. */
   readonly within?: readonly string[];
+  /** Of node, before the module. */
+  readonly nodeArgs?: readonly string[] | undefined;
 }
 
 /** A process of the built module, as in production but without a container. */
@@ -39,8 +41,8 @@ export interface FairleadProcess {
 const READY_TIMEOUT_MS = 60_000;
 
 // To enter a mount namespace is to leave the working directory.
-function commandOf({ modulePath, within }: ProcessOptions): readonly string[] {
-  const command = [process.execPath, modulePath];
+function commandOf({ modulePath, within, nodeArgs = [] }: ProcessOptions): readonly string[] {
+  const command = [process.execPath, ...nodeArgs, modulePath];
   if (within === undefined) return command;
   return [...within, "sh", "-c", 'cd "$0" && exec "$@"', process.cwd(), ...command];
 }
@@ -77,7 +79,8 @@ class ModuleProcess implements FairleadProcess {
 
   async start(): Promise<void> {
     const { options } = this;
-    const log = createWriteStream(options.logPath, { flags: "a" });
+    // Not by way of this process, which would have work with each line.
+    const log = openSync(options.logPath, "a");
     const [program = "", ...args] = commandOf(options);
     const child = spawn(program, args, {
       env: {
@@ -93,10 +96,11 @@ class ModuleProcess implements FairleadProcess {
         LOG_LEVEL: "info",
         ...options.env,
       },
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["ignore", log, log],
       // In a group of its own, for the watchdog; Ctrl-C reaches it through whoever started it.
       detached: true,
     });
+    closeSync(log);
     const { pid } = child;
     if (pid !== undefined) {
       options.watchdog.guard(pid);
@@ -104,8 +108,6 @@ class ModuleProcess implements FairleadProcess {
         options.watchdog.release(pid);
       });
     }
-    child.stdout.pipe(log, { end: false });
-    child.stderr.pipe(log, { end: false });
     this.#child = child;
     await this.#untilReady();
   }

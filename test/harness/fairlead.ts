@@ -13,6 +13,8 @@ export interface FairleadOptions {
   readonly host?: string;
   /** Environment of both processes, for settings. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Of node, for both processes: a profiler, say. */
+  readonly nodeArgs?: readonly string[];
   /** Which process to start; both by default. */
   readonly processes?: readonly ("admission" | "watch")[];
   /** Of the folder of its files and logs; another one for a second fairlead in the same cluster. */
@@ -109,6 +111,14 @@ function webhookConfiguration(url: string, caPem: string): object {
   };
 }
 
+/** Lets the API server of a cluster call the webhook of a fairlead that runs. */
+export async function registerWebhook(
+  cluster: Cluster,
+  { webhookUrl, caPem }: Pick<Fairlead, "webhookUrl" | "caPem">,
+): Promise<void> {
+  await apply(cluster, [webhookConfiguration(webhookUrl, caPem)]);
+}
+
 /** Where a process runs, and its port, at which it is found on 127.0.0.1 wherever it runs. */
 async function placeOf(
   mode: "admission" | "watch",
@@ -166,6 +176,7 @@ export async function startFairlead(
       caPem: ca.certificatePem,
       logPath: join(directory, `${mode}.log`),
       watchdog,
+      nodeArgs: options.nodeArgs,
       ...(options.env === undefined ? {} : { env: options.env }),
     });
   };
@@ -183,7 +194,7 @@ export async function startFairlead(
         .map((process) => process.start()),
     );
     if (wanted.includes("admission")) {
-      await apply(cluster, [webhookConfiguration(webhookUrl, ca.certificatePem)]);
+      await registerWebhook(cluster, { webhookUrl, caPem: ca.certificatePem });
     }
   } catch (error) {
     // A child that goes on would keep the caller's process from its end.

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
-import { decideRouting, type RouteInputs } from "../../capabilities/pods/decide";
+import { decideRouting } from "../../capabilities/pods/decide";
+import type { RouteInputs } from "../../lib/domain/routes";
 import type { Pod } from "../../lib/domain/routed-pods";
 import { classify, type Outcome } from "../gardener/deviations";
 import { readRecordings } from "../gardener/recordings";

@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
-import { decideRouting, type RouteInputs } from "../../capabilities/pods/decide";
+import { decideRouting } from "../../capabilities/pods/decide";
+import type { RouteInputs } from "../../lib/domain/routes";
 import { isSameAddress } from "../../lib/domain/ip-addresses";
 import { networkPolicyLabel } from "../../lib/domain/network-policy-label";
 import type { HostAlias, Pod } from "../../lib/domain/routed-pods";

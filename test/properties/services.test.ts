@@ -12,13 +12,12 @@ import {
   rememberWrite,
   type ServicePlan,
 } from "../../capabilities/services/plan";
-import type { Topology } from "../../capabilities/services/select";
-import type { Service } from "../../capabilities/services/service";
 import {
-  observeVersions,
   trafficDistributionFor,
-  VERSION_UNKNOWN,
-} from "../../capabilities/services/version";
+  type Service,
+  type Topology,
+} from "../../lib/domain/traffic-distribution";
+import { observeVersions, VERSION_UNKNOWN } from "../../capabilities/services/version";
 import type { HostedAPIServer } from "../../lib/api";
 import { API_VERSION } from "../../lib/domain/names";
 

@@ -15,7 +15,7 @@ export type Goal =
       readonly namespaceUid: string;
       readonly mode: Mode;
     }
-  /** Nothing is done and nothing said: its gateway has not been looked at since the start, and will be in a moment. */
+  /** Nothing is done and nothing said: its gateway, or whether it is accepted, was not looked at yet. */
   | { readonly kind: "wait" }
   /** Everything stays as it is; nothing is made and nothing taken away. */
   | { readonly kind: "hold"; readonly programmed: DecidedCondition }
@@ -107,6 +107,8 @@ export function decideGoal(observed: ObservedServer): Goal {
   const { conditions, gatewayRef } = server.status ?? {};
   const invalid = "The HostedAPIServer is not accepted; see Accepted.";
   if (gatewayRef === undefined) {
+    // Credentials have not looked at it yet, or its status was lost: they will say in a moment.
+    if (findCondition(conditions, "Accepted") === undefined) return { kind: "wait" };
     // Not attached: never, or no longer since consent was withdrawn and the grace period is over.
     return {
       kind: "withdraw",

@@ -1,3 +1,4 @@
+import { partition } from "ramda";
 import { probeGateway, type Clock } from "../../../lib/cluster";
 import type { Certificate } from "../../../lib/domain/certificates";
 import { certificateCoversHost } from "../../../lib/domain/hosts";
@@ -24,14 +25,17 @@ export async function lookAtGateway(
   const wanted = new Set(all.map(targetName));
   const verdicts = new Map([...(before?.verdicts ?? [])].filter(([name]) => wanted.has(name)));
   let chain = before?.chain ?? [];
-  await Promise.all(
-    targets.map(async (target) => {
-      const sighting = await probeGateway({ ...check.probe, ...target });
-      const problem = judgeSighting(check, sighting);
-      verdicts.set(targetName(target), problem);
-      if (problem === undefined && sighting.kind === "served") ({ chain } = sighting);
-    }),
-  );
+  const look = async (target: GatewayTarget): Promise<void> => {
+    const sighting = await probeGateway({ ...check.probe, ...target });
+    const problem = judgeSighting(check, sighting);
+    verdicts.set(targetName(target), problem);
+    if (problem === undefined && sighting.kind === "served") ({ chain } = sighting);
+  };
+  const pods = new Set(check.pods.map(targetName));
+  const [first, second] = partition((target) => pods.has(targetName(target)), targets);
+  // Pods first: where all of them serve it by then, a cluster IP that does not is a dead address.
+  await Promise.all(first.map(look));
+  await Promise.all(second.map(look));
   const isBad = (target: GatewayTarget): boolean => verdicts.get(targetName(target)) !== undefined;
   const fails =
     check.pods.some(isBad) || (check.services.length > 0 && check.services.every(isBad));

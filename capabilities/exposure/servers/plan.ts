@@ -350,8 +350,11 @@ function statusOfServing(
   },
 ): ExposureStatus | undefined {
   const { server } = observed;
-  const wasGood = isTrue(server.status?.conditions, "Programmed");
-  if (!seen.verified && seen.mayFlap && wasGood && isMomentary(observed)) return undefined;
+  const said = findCondition(server.status?.conditions, "Programmed");
+  // A gateway takes a moment to balance what was just written: that is as little news as a moment's failure.
+  const isNew = goal.mode.kind === "L7" && (said === undefined || said.reason === "Pending");
+  const isQuiet = said?.status === "True" || isNew;
+  if (!seen.verified && seen.mayFlap && isQuiet && isMomentary(observed)) return undefined;
   return {
     loadBalancing: seen.verified
       ? goal.mode.kind

@@ -1,4 +1,4 @@
-import type { HostedAPIServer } from "../../../lib/api";
+import type { HostedAPIServer, KubernetesObject } from "../../../lib/api";
 import {
   applyStatus,
   Backoff,
@@ -24,7 +24,7 @@ import type { GatewayFactsSource } from "../gateways/facts";
 import type { Write } from "../objects";
 import { serviceOf } from "../resources";
 import { executeWrite, ForeignObjectError } from "../writes";
-import { targetName, type GatewayTarget } from "./checks";
+import { targetName, type GatewayCheck, type GatewayTarget } from "./checks";
 import { programmed } from "./goal";
 import { lookAtGateway, lookDirectly } from "./look";
 import type { ClientsSighting, DirectSighting, GatewaySightings, ObservedServer } from "./observed";
@@ -34,6 +34,7 @@ import { planRoute } from "./routes";
 import type { ExposureStatus } from "./report";
 import { countRoutedPods } from "./routed-pods";
 import { tunnelParts } from "./tunnel";
+import { Waves } from "./waves";
 
 /** What a HostedAPIServer is exposed with. */
 export interface ServerContext extends CacheContext {
@@ -45,6 +46,8 @@ export interface ServerContext extends CacheContext {
   readonly clusterDomain: string;
   /** Told whether a cluster IP of an InternalGateway (by key) was seen to answer. */
   readonly noteAddress: (gateway: string, address: string, answered: boolean) => void;
+  /** Told the key of a HostedAPIServer that is to be looked at now. */
+  readonly wake: (key: string) => void;
 }
 
 /** What was found out about a HostedAPIServer besides what the API server says. */
@@ -85,6 +88,20 @@ function isNew(need: Need, { asked }: Run): boolean {
   return true;
 }
 
+/** Whether all was as it should be where it was looked. */
+function isGood(target: GatewayTarget, { verdicts }: GatewaySightings): boolean {
+  const name = targetName(target);
+  return verdicts.has(name) && verdicts.get(name) === undefined;
+}
+
+const isServedBy = ({ pods }: GatewayCheck, sightings: GatewaySightings): boolean =>
+  pods.length > 0 && pods.every((target) => isGood(target, sightings));
+
+const configurationKinds = ["Gateway", "VirtualService", "DestinationRule"];
+
+/** What istiod has to push before it is served. */
+const isConfiguration = ({ kind }: KubernetesObject): boolean => configurationKinds.includes(kind);
+
 const RETRY = { initialDelayMs: 100, maxDelayMs: 30_000 };
 /** A plan leads to the next within one run only through what is found out: that is a handful of steps. */
 const MAX_ROUNDS = 8;
@@ -102,6 +119,7 @@ export class ServerReconciler {
   readonly #routes: Freshest<ConfigMap>;
   /** InternalGateway key → the route secret with which its filter was seen at work. */
   readonly #verified = new Map<string, string>();
+  readonly #waves = new Waves();
 
   /** @param context Caches that are synced, and what looks and writes. */
   constructor(private readonly context: ServerContext) {
@@ -231,6 +249,11 @@ export class ServerReconciler {
     if (plan.finalizer === "add") current = await this.#setFinalizer(current, true);
     const key = keyOf(server);
     for (const write of plan.writes) await this.#write(key, write);
+    const ref = server.status?.gatewayRef;
+    if (ref !== undefined && plan.writes.some(({ object }) => isConfiguration(object))) {
+      const gateway = `${ref.namespace}/${ref.name}`;
+      this.#waves.wrote(key, { gateway, atMs: this.context.clock.nowMs() });
+    }
     if (plan.finalizer === "remove") current = await this.#setFinalizer(current, false);
     return current;
   }
@@ -261,6 +284,7 @@ export class ServerReconciler {
           sightings: memory.sightings,
           nowMs: clock.nowMs(),
         });
+        this.#noteServed(keyOf(server), need.check, memory.sightings);
         this.#learn(server, need, memory.sightings);
         break;
       case "tunnel":
@@ -281,6 +305,12 @@ export class ServerReconciler {
     }
   }
 
+  /** What one host's look says about others that wait. */
+  #noteServed(key: string, check: GatewayCheck, sightings: GatewaySightings): void {
+    if (!isServedBy(check, sightings)) this.#waves.missed(key);
+    else for (const other of this.#waves.served(key)) this.context.wake(other);
+  }
+
   /** What one host's look says about the gateway as a whole. */
   #learn(
     server: HostedAPIServer,
@@ -290,16 +320,13 @@ export class ServerReconciler {
     const ref = server.status?.gatewayRef;
     if (ref === undefined) return;
     const key = `${ref.namespace}/${ref.name}`;
-    const isGood = (target: GatewayTarget): boolean =>
-      sightings.verdicts.has(targetName(target)) &&
-      sightings.verdicts.get(targetName(target)) === undefined;
-    if (check.mode !== "L7" || check.pods.length === 0 || !check.pods.every(isGood)) return;
+    if (check.mode !== "L7" || !isServedBy(check, sightings)) return;
     const facts = this.context.facts.of(key);
     if (facts !== "unseen" && facts?.filterInLine === true) {
       this.#verified.set(key, facts.routeSecret);
     }
     for (const target of check.services) {
-      this.context.noteAddress(key, target.address, isGood(target));
+      this.context.noteAddress(key, target.address, isGood(target, sightings));
     }
   }
 
@@ -350,6 +377,7 @@ export class ServerReconciler {
   /** Objects of a HostedAPIServer that does not exist: nobody's plan will ever find them. */
   async #sweep(key: string): Promise<Outcome> {
     this.#memories.delete(key);
+    this.#waves.forget(key);
     this.context.clients.forget(key);
     const { gateways, virtualServices, destinationRules, networkPolicies } =
       this.context.own.of(key);

@@ -1,8 +1,9 @@
-import { decideRouting, type Service } from "../../../capabilities/pods/decide";
+import { decideRouting } from "../../../capabilities/pods/decide";
 import type { KubernetesObject } from "../../../lib/api";
 import { ROUTE_CONFIG_MAP } from "../../../lib/domain/names";
 import type { ConfigMap } from "../../../lib/domain/route-config";
 import type { Pod } from "../../../lib/domain/routed-pods";
+import type { RouteService as Service } from "../../../lib/domain/routes";
 import type { CaseAdapter, Given } from "../runner";
 
 /** The objects of a kind and name, of which the caller knows what they are. */

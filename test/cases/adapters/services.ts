@@ -2,8 +2,7 @@ import { topologyAwareCondition } from "../../../capabilities/services/condition
 import { defaultContestSettings } from "../../../capabilities/services/contest";
 import { decideTrafficDistribution, type Update } from "../../../capabilities/services/decide";
 import { planService } from "../../../capabilities/services/plan";
-import type { Topology } from "../../../capabilities/services/select";
-import type { Service } from "../../../capabilities/services/service";
+import type { Service, Topology } from "../../../lib/domain/traffic-distribution";
 import { observeVersions, VERSION_UNKNOWN } from "../../../capabilities/services/version";
 import type { HostedAPIServer, KubernetesObject } from "../../../lib/api";
 import { effectiveMinor, type VersionInfo } from "../../../lib/domain/kubernetes-version";
