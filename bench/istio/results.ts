@@ -81,16 +81,10 @@ function samplesOf(
   return rounds.map((round) => of(round[side]));
 }
 
-/** A number of control planes, and whether it is the largest that is measured: only there have ratios a goal. */
-interface Size {
-  readonly controlPlanes: number;
-  readonly isLargest: boolean;
-}
-
 /** The ratio, and what stands behind it. */
 function comparison(
   { name, unit, chart }: Pick<Subject<never>, "name" | "unit" | "chart">,
-  { controlPlanes, isLargest }: Size,
+  controlPlanes: number,
   numbers: Readonly<Record<SideName | "ratio", Estimate>>,
 ): readonly Figure[] {
   const at = `at ${controlPlanes} control planes`;
@@ -99,8 +93,7 @@ function comparison(
     name: `${name}, ${at}, ${ours} / ${theirs}`,
     unit: "ratio",
     ...numbers.ratio,
-    // Beside few, all of it is a matter of milliseconds.
-    ...(isLargest ? { goal } : {}),
+    goal,
     note: said,
   };
   if (chart === undefined) return [ratio];
@@ -110,19 +103,21 @@ function comparison(
   ];
 }
 
-function costFigures(size: SizeResult & Size, cost: Subject<Arrival>): readonly Figure[] {
+function costFigures(size: SizeResult, cost: Subject<Arrival>): readonly Figure[] {
   const [mine, others] = [samplesOf(size, ours, cost), samplesOf(size, theirs, cost)];
-  return comparison(cost, size, {
+  return comparison(cost, size.controlPlanes, {
     [ours]: estimate(mine),
     [theirs]: estimate(others),
     ratio: estimateRatio(mine, others),
   });
 }
 
-function holdingFigures(size: SizeResult & Size, holding: Subject<Holdings>): readonly Figure[] {
-  const { holdings } = size;
+function holdingFigures(
+  { controlPlanes, holdings }: SizeResult,
+  holding: Subject<Holdings>,
+): readonly Figure[] {
   const [mine, others] = [holding.of(holdings[ours]), holding.of(holdings[theirs])];
-  return comparison(holding, size, {
+  return comparison(holding, controlPlanes, {
     [ours]: { value: mine },
     [theirs]: { value: others },
     ratio: { value: mine / others },
@@ -193,11 +188,9 @@ const titleOf = ({ name }: { readonly name: string }): string =>
 
 /** Figures and charts of what was measured, from the smallest size to the largest. */
 export function istioResult(sizes: readonly SizeResult[]): PartResult {
-  const largest = sizes.at(-1);
-  const marked = sizes.map((size) => ({ ...size, isLargest: size === largest }));
   return {
     figures: [
-      ...marked.flatMap((size) => [
+      ...sizes.flatMap((size) => [
         ...COSTS.flatMap((cost) => costFigures(size, cost)),
         ...HOLDINGS.flatMap((holding) => holdingFigures(size, holding)),
       ]),
