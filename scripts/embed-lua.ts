@@ -12,8 +12,7 @@ const FOLDER = "capabilities/exposure/filter";
 const SCRIPTS = { "client-certificates": "clientCertificatesLua", tunnel: "tunnelLua" } as const;
 
 /**
- * The script without comments and indentation. istiod repeats it for every host of the gateway, so its length counts;
- * a line that begins with two dashes is a comment, as the script has no string that spans lines.
+ * The script without comments and indentation, which Envoys that are sent it have no use for. A line that begins with two dashes is a comment, as the script has no string that spans lines.
  */
 function compact(source: string): readonly string[] {
   return source

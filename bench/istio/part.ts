@@ -15,7 +15,7 @@ interface Plan {
 }
 
 const FULL: Plan = { sizes: [10, 100, 500], rounds: 8 };
-const QUICK: Plan = { sizes: [10, 50], rounds: 4 };
+const QUICK: Plan = { sizes: [10, 50], rounds: 3 };
 
 type Sides = Readonly<Record<SideName, Side>>;
 

@@ -108,7 +108,7 @@ async function remove(rest: Rest, object: Named): Promise<void> {
 const manyAtOnce = 8;
 const handshakeLimitMs = 2_000;
 /** istiod waits for 100 ms without a change before it pushes, and pushes Secrets apart. */
-const quietMs = 1_000;
+const quietMs = 700;
 const quietLimitMs = 300_000;
 
 async function serves(port: number, servername: string, ca: string): Promise<boolean> {

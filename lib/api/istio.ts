@@ -270,10 +270,12 @@ export type ConfigPatch =
           readonly filterChain?: { readonly filter: FilterMatch };
         };
       };
-      readonly patch: {
-        readonly operation: "MERGE" | "INSERT_BEFORE" | "INSERT_FIRST";
-        readonly value: EnvoyConfig;
-      };
+      readonly patch:
+        | {
+            readonly operation: "MERGE" | "INSERT_BEFORE" | "INSERT_FIRST";
+            readonly value: EnvoyConfig;
+          }
+        | { readonly operation: "REMOVE" };
     }
   | {
       readonly applyTo: "CLUSTER";
@@ -293,6 +295,11 @@ export type ConfigPatch =
         };
       };
       readonly patch: { readonly operation: "MERGE"; readonly value: EnvoyConfig };
+    }
+  | {
+      readonly applyTo: "EXTENSION_CONFIG";
+      readonly match: { readonly context: "GATEWAY" };
+      readonly patch: { readonly operation: "ADD"; readonly value: EnvoyConfig };
     };
 
 /** @see https://istio.io/latest/docs/reference/config/networking/envoy-filter/ */

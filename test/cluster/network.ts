@@ -125,8 +125,8 @@ function nodeScript(serviceRanges: readonly string[], readyPath: string): string
     "echo 1 > /proc/sys/net/ipv4/ip_forward",
     "echo 1 > /proc/sys/net/ipv4/ip_nonlocal_bind",
     "if [ -e /proc/sys/net/ipv6/ip_nonlocal_bind ]; then echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind; fi",
-    // Many short connections from few addresses: more ports, and used ones again at once.
-    "echo '10000 65000' > /proc/sys/net/ipv4/ip_local_port_range",
+    // Many short connections from few addresses: more ports, but none that istiod, etcd or kwok listens to later.
+    "echo '20000 65000' > /proc/sys/net/ipv4/ip_local_port_range",
     `ip addr add ${nodeAddress}/32 dev lo`,
     ...serviceRanges.map((range) =>
       range.includes(":")

@@ -1,21 +1,22 @@
-import { mkdtemp, writeFile } from "node:fs/promises";
+import { mkdtemp, rename, writeFile } from "node:fs/promises";
 import { connect, type OutgoingHttpHeaders } from "node:http2";
-import { get as httpGet } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect as tlsConnect } from "node:tls";
 import { envoyFilterOf } from "../../capabilities/exposure/resources";
-import type { EnvoyFilter, InternalGateway } from "../../lib/api";
+import type { ConfigPatch, EnvoyFilter, InternalGateway } from "../../lib/api";
 import { createCA, issue, type KeyPair } from "../cluster";
 import { findPrograms } from "../cluster/binaries";
-import { launch, type ChildProgram } from "../cluster/child-program";
+import type { ChildProgram } from "../cluster/child-program";
 import { findFreePort } from "../cluster/ports";
 import { silentProgress } from "../cluster/progress";
 import { startWatchdog, type Watchdog } from "../cluster/watchdog";
-import { bootstrapOf } from "../envoy/configuration";
+import { bootstrapOf, scriptsOf } from "../envoy/configuration";
 import { startEchoServer, type Echo, type EchoServer } from "../envoy/echo-server";
+import { startEnvoy } from "../envoy/start-envoy";
+import { eventually } from "../harness/eventually";
 import { describeDataPlane } from "./data-plane-choice";
 
 jest.setTimeout(300_000);
@@ -29,6 +30,20 @@ const gateway: InternalGateway = {
   metadata: { name: "default", namespace: "istio-ingress", uid: "9a" },
   spec: { selector: { istio: "ingressgateway" } },
 };
+
+/** The filter with its script changed. */
+function edited(pattern: string, replacement: string): EnvoyFilter {
+  const filter = JSON.stringify(envoyFilterOf(gateway, SECRET));
+  expect(filter).toContain(pattern);
+  return JSON.parse(filter.replaceAll(pattern, replacement)) as EnvoyFilter;
+}
+
+/** The filter without what it says of a part of Envoy's. */
+function withoutPatches(applied: ConfigPatch["applyTo"]): EnvoyFilter {
+  const { spec, ...rest } = envoyFilterOf(gateway, SECRET);
+  const configPatches = spec.configPatches.filter(({ applyTo }) => applyTo !== applied);
+  return { ...rest, spec: { ...spec, configPatches } };
+}
 
 type Headers = readonly (readonly [string, string])[];
 
@@ -75,19 +90,20 @@ describeDataPlane("the filter in Envoy", () => {
   let untrusted: EchoServer;
   let port: number;
 
-  async function adminGet(adminPort: number, path: string): Promise<string> {
-    return new Promise((resolve, reject) => {
-      httpGet({ host: "127.0.0.1", port: adminPort, path }, (response) => {
-        let text = "";
-        response.on("data", (chunk: Buffer) => (text += chunk.toString()));
-        response.on("end", () => {
-          resolve(text);
-        });
-      }).on("error", reject);
-    });
+  interface Running {
+    readonly envoy: ChildProgram;
+    readonly port: number;
+    /** How many scripts it did not take. */
+    readonly refusedScripts: () => Promise<number>;
+    /** Answers with this filter's script from now on, as istiod would. */
+    readonly give: (scripts: EnvoyFilter) => Promise<void>;
   }
 
-  async function startEnvoy(filter: EnvoyFilter): Promise<{ envoy: ChildProgram; port: number }> {
+  /** @param scripts Whose script Envoy is given; the filter's own, if nothing is said. */
+  async function start(
+    filter: EnvoyFilter,
+    { scripts = filter }: { scripts?: EnvoyFilter } = {},
+  ): Promise<Running> {
     const [listenPort, adminPort] = [await findFreePort(), await findFreePort()];
     const server = await issue(serverCA, {
       commonName: "server",
@@ -101,32 +117,42 @@ describeDataPlane("the filter in Envoy", () => {
       clientCAPem: clientCA.certificatePem,
       routeSecret: SECRET,
     };
-    const places = {
+    const scriptsPath = join(directory, `scripts-${listenPort}.json`);
+    const give = async (from: EnvoyFilter) => {
+      await writeFile(`${scriptsPath}.new`, JSON.stringify(scriptsOf(from)), { mode: 0o600 });
+      // Envoy notices a file that takes another one's place.
+      await rename(`${scriptsPath}.new`, scriptsPath);
+    };
+    await give(scripts);
+    const bootstrap = bootstrapOf(filter, listening, {
+      scriptsPath,
       listenPort,
       adminPort,
       trustedPort: trusted.port,
       untrustedPort: untrusted.port,
-    };
-    const file = join(directory, `envoy-${listenPort}.json`);
-    await writeFile(file, JSON.stringify(bootstrapOf(filter, listening, places)), { mode: 0o600 });
-    const args = ["-c", file, "--concurrency", "1", "--use-dynamic-base-id"];
-    // What Envoy does not know is an error here, where a gateway would ignore it.
-    const strict = ["--reject-unknown-dynamic-fields", "-l", "warning"];
-    const logPath = join(directory, `envoy-${listenPort}.log`);
-    const envoy = await launch({
-      program,
-      args: [...args, ...strict],
-      logPath,
-      directory,
-      watchdog,
     });
-    for (;;) {
-      const state = await adminGet(adminPort, "/ready").catch(() => "");
-      if (state.trim() === "LIVE") return { envoy, port: listenPort };
-      if (envoy.ending() !== undefined) {
-        throw new Error(`Envoy ended (${envoy.ending() ?? ""}); see ${logPath}`);
-      }
-      await sleep(50);
+    const envoy = await startEnvoy({ program, bootstrap, adminPort, directory, watchdog });
+    return {
+      envoy,
+      port: listenPort,
+      async refusedScripts() {
+        const url = `http://127.0.0.1:${adminPort}/stats?filter=extension_config_discovery`;
+        const stats = await (await fetch(url)).text();
+        return Number(/\.(?:config_fail|update_rejected): ([1-9]\d*)/.exec(stats)?.[1] ?? 0);
+      },
+      give,
+    };
+  }
+
+  /** Runs with requests going to another Envoy, which ends afterwards. */
+  async function at(running: Running, run: () => Promise<void>): Promise<void> {
+    const before = port;
+    port = running.port;
+    try {
+      await run();
+    } finally {
+      port = before;
+      await running.envoy.stop();
     }
   }
 
@@ -238,7 +264,7 @@ describeDataPlane("the filter in Envoy", () => {
     });
     trusted = await startEchoServer("trusted", upstream);
     untrusted = await startEchoServer("untrusted", upstream);
-    ({ port } = await startEnvoy(envoyFilterOf(gateway, SECRET)));
+    ({ port } = await start(envoyFilterOf(gateway, SECRET)));
   });
 
   afterAll(async () => {
@@ -445,39 +471,80 @@ describeDataPlane("the filter in Envoy", () => {
     expect(answer).toContain('"server":"untrusted"');
   });
 
+  const spoof: Headers = [
+    ["x-remote-user", "admin"],
+    ["x-fairlead-client-certificate", HOST],
+  ];
+
   it("answers 500 when its script fails, and never leads to the trusted route", async () => {
-    const filter = envoyFilterOf(gateway, SECRET);
-    const broken = JSON.parse(
-      JSON.stringify(filter).replace("ssl:parsedSubjectPeerCertificate()", "ssl:noSuchMethod()"),
-    ) as EnvoyFilter;
-    const { envoy, port: brokenPort } = await startEnvoy(broken);
-    const before = port;
-    port = brokenPort;
-    const spoof: Headers = [["x-remote-user", "admin"]];
-    expect((await http2(spoof, { client: jane })).status).toBe(500);
-    expect(identityOf(await http2(spoof))).toEqual(anonymous);
-    port = before;
-    await envoy.stop();
+    const broken = edited("ssl:parsedSubjectPeerCertificate()", "ssl:noSuchMethod()");
+    await at(await start(broken), async () => {
+      expect((await http2(spoof, { client: jane })).status).toBe(500);
+      expect(identityOf(await http2(spoof))).toEqual(anonymous);
+    });
   });
 
   it("without it, a spoofing client stays who it is: the route's secret is not to be guessed", async () => {
-    const filter = envoyFilterOf(gateway, SECRET);
-    const configPatches = filter.spec.configPatches.filter(
-      ({ applyTo }) => applyTo !== "HTTP_FILTER",
-    );
-    const without: EnvoyFilter = { ...filter, spec: { ...filter.spec, configPatches } };
-    const { envoy, port: barePort } = await startEnvoy(without);
-    const before = port;
-    port = barePort;
-    const answer = await http2(
-      [
-        ["x-remote-user", "admin"],
-        ["x-fairlead-client-certificate", HOST],
-      ],
-      { client: jane },
-    );
-    port = before;
-    await envoy.stop();
-    expect((JSON.parse(answer.body) as Echo).server).toBe("untrusted");
+    await at(await start(withoutPatches("HTTP_FILTER")), async () => {
+      const answer = await http2(spoof, { client: jane });
+      expect((JSON.parse(answer.body) as Echo).server).toBe("untrusted");
+    });
+  });
+
+  it.each([
+    ["is not there", withoutPatches("EXTENSION_CONFIG")],
+    ["is not Lua", edited("local ROUTE_HEADER", "this is not Lua")],
+    ["is another filter's", edited("http.lua.v3.Lua", "http.buffer.v3.Buffer")],
+  ])("answers 500 to everything while its script %s", async (_what, scripts) => {
+    const running = await start(envoyFilterOf(gateway, SECRET), { scripts });
+    await at(running, async () => {
+      for (const send of [http1, http2]) {
+        for (const client of [undefined, jane]) {
+          expect((await send(spoof, client === undefined ? {} : { client })).status).toBe(500);
+        }
+      }
+      await running.give(envoyFilterOf(gateway, SECRET));
+      await eventually(async () => {
+        expect(identityOf(await http2(spoof, { client: jane }))).toEqual(asJane);
+      });
+    });
+  });
+
+  it("goes on with the last script when the next one is refused", async () => {
+    const running = await start(envoyFilterOf(gateway, SECRET));
+    await at(running, async () => {
+      await running.give(edited("local ROUTE_HEADER", "this is not Lua"));
+      await eventually(async () => {
+        expect(await running.refusedScripts()).toBe(1);
+      });
+      expect(identityOf(await http2(spoof))).toEqual(anonymous);
+      expect(identityOf(await http2(spoof, { client: jane }))).toEqual(asJane);
+    });
+  });
+
+  it("takes another script on open connections", async () => {
+    const running = await start(envoyFilterOf(gateway, SECRET));
+    await at(running, async () => {
+      const session = connect(`https://127.0.0.1:${port}`, tlsOptions(jane));
+      const status = async (): Promise<number | undefined> =>
+        new Promise((resolve, reject) => {
+          const stream = session.request({ ":path": "/", ":authority": HOST });
+          stream.on("response", (headers) => {
+            resolve(headers[":status"]);
+          });
+          stream.on("error", reject);
+          stream.resume();
+          stream.end();
+        });
+      try {
+        expect(await status()).toBe(200);
+        await running.give(edited("ssl:parsedSubjectPeerCertificate()", "ssl:noSuchMethod()"));
+        await eventually(async () => {
+          expect(await status()).toBe(500);
+        });
+      } finally {
+        session.destroy();
+      }
+    });
   });
 });

@@ -338,6 +338,41 @@ describeDataPlane("without its filter, while fairlead is away", () => {
       await expectNobody(byHttp2);
     },
   );
+
+  /** Listeners of all Pods of the gateway that wait for something before they take over. */
+  const waiting = async (): Promise<readonly (number | undefined)[]> =>
+    Promise.all(
+      stage.gateway.replicas.map(async (replica) =>
+        (await replica.stats()).get("listener_manager.total_listeners_warming"),
+      ),
+    );
+
+  it("asking for a script that is nowhere, it leaves the one before it at work, and fairlead mends it", async () => {
+    const before = await sharedFilter();
+    await stage.fairlead.watch.stop();
+    try {
+      // In the filter's reference, where the name is the last of the keys, as the API server sorts them.
+      await rewrite(
+        '"name":"fairlead.client-certificates/default"}',
+        '"name":"fairlead.client-certificates/nowhere"}',
+      )(before);
+      await eventually(async () => {
+        expect(await waiting()).toEqual(stage.gateway.replicas.map(() => 1));
+      });
+      expect(await misdirected()).toBe(MISDIRECTED);
+      for (const send of [byHttp1, byHttp2]) {
+        expect(await whoIs(send, { client: jane })).toEqual(JANE);
+        await expectNobody(send);
+      }
+    } finally {
+      await stage.fairlead.watch.start();
+    }
+    await eventually(async () => {
+      expect((await sharedFilter()).spec).toEqual(before.spec);
+      expect(await waiting()).toEqual(stage.gateway.replicas.map(() => 0));
+    });
+    expect(await whoIs(byHttp2, { client: jane })).toEqual(JANE);
+  });
 });
 
 describeDataPlane("streams through the gateway", () => {

@@ -228,6 +228,38 @@ async function upstreamConnections(): Promise<number> {
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
+interface FilterPatch {
+  readonly applyTo: string;
+  readonly patch: { readonly operation: string; readonly value?: Record<string, unknown> };
+}
+
+/** The patches of the shared filter as they were while the script was in each host's filter chain. */
+function formerPatches(patches: readonly FilterPatch[]): readonly FilterPatch[] {
+  const isScript = ({ applyTo }: FilterPatch) => applyTo === "EXTENSION_CONFIG";
+  const script = patches.find(isScript)?.patch.value;
+  return patches.flatMap((one) => {
+    if (isScript(one) || one.patch.operation === "REMOVE") return [];
+    if (one.applyTo !== "HTTP_FILTER") return [one];
+    const value = { name: "fairlead.client-certificates", typed_config: script?.typed_config };
+    return [{ ...one, patch: { ...one.patch, value } }];
+  });
+}
+
+/** Waits until each Envoy has the script in its filter chains, or asks for it by its name. */
+async function untilScriptIs(place: "in each chain" | "sent once"): Promise<void> {
+  await eventually(async () => {
+    for (const replica of stage.gateway.replicas) {
+      const { configs } = (await replica.configDump()) as {
+        readonly configs: readonly { readonly "@type": string }[];
+      };
+      const holding = configs
+        .filter((one) => JSON.stringify(one).includes("function fairlead_client_certificates"))
+        .map((one) => one["@type"].split(".").at(-1));
+      expect(holding).toEqual([place === "sent once" ? "EcdsConfigDump" : "ListenersConfigDump"]);
+    }
+  });
+}
+
 describeDataPlane("no request fails while", () => {
   it("nothing happens, and few connections lead to the API servers", async () => {
     const before = await upstreamConnections();
@@ -416,6 +448,29 @@ describeDataPlane("no request fails while", () => {
         await process.start();
         await more();
       }
+    });
+  });
+
+  it("the script goes out of the hosts' filter chains, as when fairlead is upgraded, and back", async () => {
+    const filter = {
+      kind: "EnvoyFilter",
+      namespace: GATEWAY_NAMESPACE,
+      name: "fairlead-default",
+    } as const;
+    await expectNoFailureWhile(async (more) => {
+      await stage.fairlead.watch.stop();
+      try {
+        const found = await stage.api.get(filter);
+        const spec = found.spec as { readonly configPatches: readonly FilterPatch[] };
+        const configPatches = formerPatches(spec.configPatches);
+        await stage.api.replace({ ...filter, ...found, spec: { ...spec, configPatches } });
+        await untilScriptIs("in each chain");
+        await more();
+      } finally {
+        await stage.fairlead.watch.start();
+      }
+      await untilScriptIs("sent once");
+      await more();
     });
   });
 

@@ -292,7 +292,7 @@ describeDataPlane("an InternalGateway", () => {
 
   it("says what the API server refuses, without the route secret", async () => {
     const lua =
-      "object.spec.configPatches.filter(p, p.applyTo == 'HTTP_FILTER')[0].patch.value.typed_config.default_source_code.inline_string";
+      "object.spec.configPatches.filter(p, p.applyTo == 'EXTENSION_CONFIG')[0].patch.value.typed_config.default_source_code.inline_string";
     const name = "no-envoy-filters";
     await stage.api.createAll([
       {

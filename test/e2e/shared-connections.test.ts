@@ -1,4 +1,4 @@
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { connect as connectHttp2, createSecureServer, type ClientHttp2Session } from "node:http2";
 import type { Http2SecureServer, Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
@@ -11,7 +11,7 @@ import { findPrograms } from "../cluster/binaries";
 import { findFreePort } from "../cluster/ports";
 import { silentProgress } from "../cluster/progress";
 import { startWatchdog, type Watchdog } from "../cluster/watchdog";
-import { bootstrapOf } from "../envoy/configuration";
+import { bootstrapOf, scriptsOf } from "../envoy/configuration";
 import { startEnvoy } from "../envoy/start-envoy";
 import { eventually } from "../harness/eventually";
 import { describeDataPlane } from "./data-plane-choice";
@@ -216,8 +216,11 @@ describeDataPlane("a connection to an API server that clients share", () => {
     const upstreamPort = await network.listen();
     adminPort = await findFreePort();
     port = await findFreePort();
+    const filter = envoyFilterOf(gateway, SECRET);
+    const scriptsPath = join(directory, "scripts.json");
+    await writeFile(scriptsPath, JSON.stringify(scriptsOf(filter)), { mode: 0o600 });
     const bootstrap = bootstrapOf(
-      envoyFilterOf(gateway, SECRET),
+      filter,
       {
         host: HOST,
         certificatePem: shown.certificatePem,
@@ -225,7 +228,13 @@ describeDataPlane("a connection to an API server that clients share", () => {
         clientCAPem: clientCA.certificatePem,
         routeSecret: SECRET,
       },
-      { listenPort: port, adminPort, trustedPort: upstreamPort, untrustedPort: upstreamPort },
+      {
+        scriptsPath,
+        listenPort: port,
+        adminPort,
+        trustedPort: upstreamPort,
+        untrustedPort: upstreamPort,
+      },
     );
     const withRetries: unknown = JSON.parse(JSON.stringify(bootstrap), (key, value: unknown) =>
       key === "retry_policy" ? retryPolicy() : value,

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { ConfigPatch, EnvoyFilter } from "../../lib/api";
 
 /**
@@ -9,6 +10,8 @@ type Json = Readonly<Record<string, unknown>>;
 
 /** Where things are on this machine. */
 export interface Places {
+  /** Where Envoy finds what the filter names, as it asks istiod for it elsewhere: what `scriptsOf` gives. */
+  readonly scriptsPath: string;
   readonly listenPort: number;
   readonly adminPort: number;
   readonly trustedPort: number;
@@ -49,7 +52,9 @@ function merge(base: unknown, patch: unknown): unknown {
 }
 
 function valuesOf(filter: EnvoyFilter, is: (patch: ConfigPatch) => boolean): readonly Json[] {
-  return filter.spec.configPatches.filter(is).map(({ patch }) => patch.value);
+  return filter.spec.configPatches
+    .filter(is)
+    .flatMap(({ patch }) => ("value" in patch ? [patch.value] : []));
 }
 
 const matchesFilter =
@@ -61,7 +66,31 @@ const matchesFilter =
 
 const HCM = "envoy.filters.network.http_connection_manager";
 
-function httpConnectionManager(filter: EnvoyFilter, { host, routeSecret }: Listening): Json {
+/** Whatever is to be asked of istiod is asked of a file, by the same protocol. */
+function fromFile(value: unknown, path: string): unknown {
+  return JSON.parse(
+    JSON.stringify(value, (key, one: unknown) => {
+      if (key !== "config_source" || !isRecord(one)) return one;
+      const { ads: _istiod, ...source } = one;
+      return { ...source, path_config_source: { path } };
+    }),
+  );
+}
+
+/** istiod's answer to an Envoy that asks for the configurations that an EnvoyFilter has names for. */
+export function scriptsOf(filter: EnvoyFilter): Json {
+  const found = valuesOf(filter, ({ applyTo }) => applyTo === "EXTENSION_CONFIG");
+  return {
+    version_info: createHash("sha256").update(JSON.stringify(found)).digest("hex"),
+    resources: found.map((one) => envoyType("config.core.v3.TypedExtensionConfig", one)),
+  };
+}
+
+function httpConnectionManager(
+  filter: EnvoyFilter,
+  { host, routeSecret }: Listening,
+  { scriptsPath }: Places,
+): Json {
   const route = (cluster: string, match: Json, more: Json = {}): Json => ({
     // By which the filter knows that there is a route at all.
     name: cluster,
@@ -111,7 +140,9 @@ function httpConnectionManager(filter: EnvoyFilter, { host, routeSecret }: Liste
           ],
         },
         http_filters: [
-          ...valuesOf(filter, matchesFilter("HTTP_FILTER", HCM)),
+          ...valuesOf(filter, matchesFilter("HTTP_FILTER", HCM)).map((one) =>
+            fromFile(one, scriptsPath),
+          ),
           {
             name: "envoy.filters.http.router",
             typed_config: envoyType("extensions.filters.http.router.v3.Router", {}),
@@ -141,7 +172,7 @@ function tcpProxy(filter: EnvoyFilter): Json {
   );
 }
 
-function listener(filter: EnvoyFilter, listening: Listening, { listenPort }: Places): Json {
+function listener(filter: EnvoyFilter, listening: Listening, places: Places): Json {
   const inline = (text: string): Json => ({ inline_string: text });
   const tls = envoyType("extensions.transport_sockets.tls.v3.DownstreamTlsContext", {
     // As OPTIONAL_MUTUAL: none is fine, but one that is there must be good.
@@ -159,7 +190,7 @@ function listener(filter: EnvoyFilter, listening: Listening, { listenPort }: Pla
   });
   const base = {
     name: "fairlead",
-    address: { socket_address: { address: "127.0.0.1", port_value: listenPort } },
+    address: { socket_address: { address: "127.0.0.1", port_value: places.listenPort } },
     listener_filters: [
       {
         name: "envoy.filters.listener.tls_inspector",
@@ -170,7 +201,7 @@ function listener(filter: EnvoyFilter, listening: Listening, { listenPort }: Pla
       {
         filter_chain_match: { server_names: [listening.host] },
         transport_socket: { name: "envoy.transport_sockets.tls", typed_config: tls },
-        filters: [httpConnectionManager(filter, listening)],
+        filters: [httpConnectionManager(filter, listening, places)],
       },
       {
         filter_chain_match: { server_names: ["passed.through.example.com"] },
@@ -221,6 +252,8 @@ function cluster(filter: EnvoyFilter, subset: string, port: number): Json {
 /** The bootstrap configuration of an Envoy behind which two servers stand for the trusted and untrusted route. */
 export function bootstrapOf(filter: EnvoyFilter, listening: Listening, places: Places): Json {
   return {
+    // Whoever asks says who it is.
+    node: { id: "gateway", cluster: "test" },
     admin: {
       address: { socket_address: { address: "127.0.0.1", port_value: places.adminPort } },
     },

@@ -179,7 +179,9 @@ describe("the shared filter", () => {
       fc.property(gateway, (input) => {
         const { spec, metadata, ...rest } = envoyFilterOf(input, secret);
         expectWellFormed({ ...rest, metadata });
-        for (const { match } of spec.configPatches) {
+        for (const { applyTo, match } of spec.configPatches) {
+          // What is found by its name alone changes nothing by itself.
+          if (applyTo === "EXTENSION_CONFIG") continue;
           const isOurs =
             "listener" in match
               ? match.listener.portNumber === input.spec.port?.target
@@ -190,6 +192,28 @@ describe("the shared filter", () => {
           expect(isOurs).toBe(true);
         }
         expect(spec.workloadSelector.labels).toEqual(input.spec.selector);
+      }),
+    );
+  });
+
+  it("has one script, which the filter of each host finds by a name that no other gateway's has", () => {
+    fc.assert(
+      fc.property(gateway, gateway, (input, other) => {
+        const [texts, names] = [new Set<string>(), new Set<string>()];
+        for (const one of [input, other]) {
+          const { configPatches } = envoyFilterOf(one, secret).spec;
+          const valuesOf = (applied: string) =>
+            configPatches.flatMap(({ applyTo, patch }) =>
+              applyTo === applied && "value" in patch ? [patch.value] : [],
+            );
+          const [scripts, filters] = [valuesOf("EXTENSION_CONFIG"), valuesOf("HTTP_FILTER")];
+          expect(scripts.map(({ name }) => name)).toEqual(filters.map(({ name }) => name));
+          expect(JSON.stringify(filters)).not.toContain("inline_string");
+          expect(JSON.stringify(configPatches).split(secret)).toHaveLength(2);
+          texts.add(one.metadata.name);
+          names.add(JSON.stringify(scripts.map(({ name }) => name)));
+        }
+        expect(names.size).toBe(texts.size);
       }),
     );
   });

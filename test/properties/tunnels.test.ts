@@ -165,13 +165,15 @@ describe("the shared filter", () => {
       (patch) =>
         !without.spec.configPatches.some((one) => JSON.stringify(one) === JSON.stringify(patch)),
     );
-    const places = added.map(({ match }) =>
-      "listener" in match
-        ? match.listener.portNumber
-        : "cluster" in match
-          ? match.cluster.portNumber
-          : match.routeConfiguration.portNumber,
-    );
+    const places = added.flatMap(({ match }) => {
+      if ("listener" in match) return [match.listener.portNumber];
+      if ("cluster" in match) return [match.cluster.portNumber];
+      return "routeConfiguration" in match ? [match.routeConfiguration.portNumber] : [];
+    });
     expect([...new Set(places)].sort()).toEqual([8132, 9444]);
+    // The rest is what the filter there is to do.
+    const scripts = added.filter(({ applyTo }) => applyTo === "EXTENSION_CONFIG");
+    expect(scripts).toHaveLength(1);
+    expect(places).toHaveLength(added.length - 1);
   });
 });

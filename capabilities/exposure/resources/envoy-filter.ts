@@ -21,7 +21,9 @@ import {
 import { tunnelPatches } from "./tunnel/filter";
 import { tunnelPortsOf } from "./tunnel/names";
 
+/** Of the filter, and of the configuration that it asks istiod for. */
 const FILTER_NAME = "fairlead.client-certificates";
+const LUA = "filters.http.lua.v3.Lua";
 
 /** After the filters of others, so that ours is next to the router and sees what goes on, and our limits stand. */
 const PRIORITY = 10;
@@ -79,23 +81,49 @@ const upstreamProtocol: EnvoyConfig = typed("upstreams.http.v3.HttpProtocolOptio
 interface Place {
   readonly portNumber: number;
   readonly isTunnel: boolean;
+  /** By which the filter and its script find each other; the gateway's own, since Pods may have several. */
+  readonly scriptName: string;
 }
 
-function luaFilter(routeSecret: string, isTunnel: boolean): EnvoyConfig {
-  const values = `"${checkedRouteSecret(routeSecret)}"${isTunnel ? ", true" : ""}`;
-  const start = `envoy_on_request = fairlead_client_certificates(${values})`;
+/**
+ * The filter as each host's filter chain has it: a reference. Without a default and without a limit on the wait, there
+ * is no moment in which a request passes unseen: a listener that has no script yet does not take over from the one before
+ * it, and a script that Envoy refuses leaves the last one, or answers 500.
+ * @see https://www.envoyproxy.io/docs/envoy/latest/configuration/overview/extension
+ */
+function scriptReference({ scriptName }: Place): EnvoyConfig {
   return {
-    name: FILTER_NAME,
-    typed_config: typed("filters.http.lua.v3.Lua", {
-      default_source_code: { inline_string: `${clientCertificatesLua}\n${start}\n` },
-    }),
+    name: scriptName,
+    config_discovery: {
+      config_source: { ads: {}, initial_fetch_timeout: seconds(0), resource_api_version: "V3" },
+      type_urls: [`type.googleapis.com/envoy.extensions.${LUA}`],
+    },
   };
 }
 
-function listenerPatches(
-  { portNumber, isTunnel }: Place,
-  routeSecret: string,
-): readonly ConfigPatch[] {
+/** The script itself, which istiod sends once, however many hosts there are. */
+function scriptPatch({ scriptName, isTunnel }: Place, routeSecret: string): ConfigPatch {
+  const values = `"${checkedRouteSecret(routeSecret)}"${isTunnel ? ", true" : ""}`;
+  const start = `envoy_on_request = fairlead_client_certificates(${values})`;
+  const typedConfig = typed(LUA, {
+    default_source_code: { inline_string: `${clientCertificatesLua}\n${start}\n` },
+  });
+  return {
+    applyTo: "EXTENSION_CONFIG",
+    match: { context: "GATEWAY" },
+    patch: { operation: "ADD", value: { name: scriptName, typed_config: typedConfig } },
+  };
+}
+
+/** Of istiod's default filters, in each host's filter chain: no request to an API server has anything for them to do. */
+const NEEDLESS_FILTERS = [
+  "envoy.filters.http.cors",
+  "envoy.filters.http.fault",
+  "envoy.filters.http.grpc_stats",
+];
+
+function listenerPatches(place: Place, routeSecret: string): readonly ConfigPatch[] {
+  const { portNumber } = place;
   const match = { context: "GATEWAY" } as const;
   const listener = (name: string, subFilter?: string) => ({
     portNumber,
@@ -129,8 +157,16 @@ function listenerPatches(
     {
       applyTo: "HTTP_FILTER",
       match: { ...match, listener: listener(HTTP_CONNECTION_MANAGER, ROUTER) },
-      patch: { operation: "INSERT_BEFORE", value: luaFilter(routeSecret, isTunnel) },
+      patch: { operation: "INSERT_BEFORE", value: scriptReference(place) },
     },
+    scriptPatch(place, routeSecret),
+    ...NEEDLESS_FILTERS.map(
+      (name): ConfigPatch => ({
+        applyTo: "HTTP_FILTER",
+        match: { ...match, listener: listener(HTTP_CONNECTION_MANAGER, name) },
+        patch: { operation: "REMOVE" },
+      }),
+    ),
   ];
 }
 
@@ -146,6 +182,19 @@ const clusterPatch = (subset: string): ConfigPatch => ({
     },
   },
 });
+
+function placesOf(gateway: InternalGateway): readonly Place[] {
+  const tunnel = tunnelPortsOf(gateway);
+  const scriptName = `${FILTER_NAME}/${gateway.metadata.name}`;
+  const hosts = { portNumber: targetPortOf(gateway), isTunnel: false, scriptName };
+  if (tunnel === undefined) return [hosts];
+  const inside = {
+    portNumber: tunnel.loopbackPort,
+    isTunnel: true,
+    scriptName: `${scriptName}/tunnel`,
+  };
+  return [hosts, inside];
+}
 
 /**
  * The one EnvoyFilter of an InternalGateway, whatever its number of hosted API servers. It acts on fairlead's ports and
@@ -171,13 +220,8 @@ export function envoyFilterOf(gateway: InternalGateway, routeSecret: string): En
       workloadSelector: { labels: gateway.spec.selector },
       priority: PRIORITY,
       configPatches: [
-        ...listenerPatches({ portNumber: targetPortOf(gateway), isTunnel: false }, routeSecret),
-        ...(tunnel === undefined
-          ? []
-          : [
-              ...tunnelPatches(tunnel),
-              ...listenerPatches({ portNumber: tunnel.loopbackPort, isTunnel: true }, routeSecret),
-            ]),
+        ...placesOf(gateway).flatMap((place) => listenerPatches(place, routeSecret)),
+        ...(tunnel === undefined ? [] : tunnelPatches(tunnel)),
         ...[SUBSETS.trusted, SUBSETS.untrusted].map(clusterPatch),
       ],
     },
