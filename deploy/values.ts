@@ -60,8 +60,14 @@ const found = (what: string, needs: string, by: string) =>
 const monitoring = (what: string) =>
   found(what, "Needs the kinds of the Prometheus operator.", "your Prometheus");
 
+const nodeOptions = Type.String(
+  described(
+    "NODE_OPTIONS. A heap that may grow to the limit of memory is collected late; with a memory limit of your own, set about half of it.",
+  ),
+);
+
 const processValues = (what: string, replicas: ReturnType<typeof Type.Integer>) =>
-  Type.Object({ replicas, resources }, strict(what));
+  Type.Object({ replicas, resources, nodeOptions }, strict(what));
 
 /** The schema of values.yaml. */
 export const valuesSchema = Type.Object(
@@ -221,6 +227,11 @@ const lostNode = (condition: string): object => ({
 const tcp = (...numbers: readonly number[]): { protocol: "TCP"; port: number }[] =>
   numbers.map((port) => ({ protocol: "TCP", port }));
 
+// V8 lets garbage lie for long where a heap may become large: at 300 control planes, 316 MiB were resident of which 65
+// were in use, and 186 with these, at the same CPU time.
+const nodeOptionsOf = (heapMiB: number): string =>
+  `--max-old-space-size=${heapMiB} --max-semi-space-size=4`;
+
 /** The values of the plain manifest, and the chart's where a user gives none. */
 export function defaultValues(image: string): ChartValues {
   return {
@@ -231,10 +242,12 @@ export function defaultValues(image: string): ChartValues {
       replicas: 2,
       // No limit of CPU: to be throttled is to answer too late.
       resources: { requests: { cpu: "100m", memory: "192Mi" }, limits: { memory: "512Mi" } },
+      nodeOptions: nodeOptionsOf(256),
     },
     watch: {
       replicas: 1,
       resources: { requests: { cpu: "100m", memory: "256Mi" }, limits: { memory: "1Gi" } },
+      nodeOptions: nodeOptionsOf(512),
     },
     scheduling: {
       nodeSelector: {},

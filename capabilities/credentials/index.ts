@@ -43,7 +43,7 @@ import { DEFAULT_SETTINGS, withContent, type CredentialsSettings, type Observed 
 import { decidePhase } from "./phase";
 import { planCredentials, type CredentialsPlan } from "./plan";
 import { isInLine, ownStatus, type CredentialsStatus } from "./report";
-import { resolve } from "./resolve";
+import { resolve, type Resolution } from "./resolve";
 import { sourceKey, sourceRefs, type Secret, type Sources } from "./sources";
 import { decideSweep, markedKey } from "./sweep";
 import { DerivedIndex, WatchIndex, type Watched } from "./watch-index";
@@ -117,7 +117,8 @@ interface Rest {
 interface Run {
   readonly hapi: HostedAPIServer;
   readonly acceptance: Acceptance;
-  readonly sources: Sources;
+  /** What the sources come to; parsed once a run, since private keys take long to read. */
+  readonly resolution: Resolution;
   /** See `KnownSecrets.seen`. */
   readonly seen: Map<string, Secret>;
 }
@@ -398,13 +399,14 @@ class Credentials implements CredentialsController {
   }
 
   async #converge(first: HostedAPIServer, acceptance: Acceptance): Promise<Converged> {
-    const { client } = this.context;
+    const { client, clock } = this.context;
     const isGoing = first.metadata.deletionTimestamp !== undefined;
     const sources: Sources = isGoing ? new Map() : await readSources(client, first);
+    const resolution = resolve({ hapi: first, sources, nowMs: clock.nowMs() });
     const seen = new Map<string, Secret>();
     let hapi = first;
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
-      const { observed, wished } = await this.#observe({ hapi, acceptance, sources, seen });
+      const { observed, wished } = await this.#observe({ hapi, acceptance, resolution, seen });
       const plan = planCredentials(observed);
       if (plan.step === "settle") {
         const settled = await this.#settle(hapi, plan);
@@ -418,17 +420,16 @@ class Credentials implements CredentialsController {
   async #observe({
     hapi,
     acceptance,
-    sources,
+    resolution,
     seen,
   }: Run): Promise<{ observed: Observed; wished: readonly SecretName[] }> {
     const { client, caches, clock } = this.context;
     const key = keyOf(hapi);
-    const nowMs = clock.nowMs();
     const base: Observed = {
-      nowMs,
+      nowMs: clock.nowMs(),
       hapi,
       acceptance,
-      resolution: resolve({ hapi, sources, nowMs }),
+      resolution,
       namespace: caches.namespaces.get(hapi.metadata.namespace ?? ""),
       namespaceNamed: (name) => caches.namespaces.get(name),
       secrets: [],

@@ -40,6 +40,8 @@ export function decideReady(hapi: HostedAPIServer): DecidedCondition {
 
 /** So long several changes of what is not ready may become one write. */
 export const CALM_MS = 1_000;
+/** So long, what is not known yet may come to be known: no news to anybody. */
+export const PENDING_CALM_MS = 5_000;
 
 /**
  * How long the write of `Ready` may wait, in milliseconds: not at all where it becomes True or ceases to be; else it is
@@ -47,6 +49,7 @@ export const CALM_MS = 1_000;
  */
 export function readyDelayMs(hapi: HostedAPIServer): number {
   const wasReady = isTrue(hapi.status?.conditions, "Ready");
-  const isReady = decideReady(hapi).status === "True";
-  return wasReady || isReady ? 0 : CALM_MS;
+  const { status } = decideReady(hapi);
+  if (wasReady || status === "True") return 0;
+  return status === "Unknown" ? PENDING_CALM_MS : CALM_MS;
 }

@@ -3,7 +3,7 @@ import { silentLogger, type KubernetesClient } from "../../lib/cluster";
 import { FakeClock } from "../../test/credentials/fake-cluster";
 import { FakeCache } from "../../test/doubles/fake-cache";
 import { statusController } from ".";
-import { CALM_MS } from "./decide";
+import { CALM_MS, PENDING_CALM_MS } from "./decide";
 
 type Required = "Accepted" | "ResolvedRefs" | "CredentialsSynced" | "Programmed";
 type Statuses = Readonly<Partial<Record<Required | "Ready", Condition["status"]>>>;
@@ -79,6 +79,18 @@ describe("the writer of Ready", () => {
     clock.advance(CALM_MS);
     await rest();
     expect(written).toEqual(["False NotServed"]);
+  });
+
+  it("says that it does not know yet only where that lasts", async () => {
+    const { written, cache, clock, rest } = begin();
+    cache.put(server({}));
+    await rest();
+    clock.advance(CALM_MS);
+    await rest();
+    expect(written).toEqual([]);
+    clock.advance(PENDING_CALM_MS - CALM_MS);
+    await rest();
+    expect(written).toEqual(["Unknown Pending"]);
   });
 
   it("does not wait for a reason's turn once it is ready", async () => {

@@ -34,6 +34,9 @@ function probe(path: "/healthz" | "/livez", timing: Template): Template {
   return { httpGet: { path, port: PORT_NAME, scheme: "HTTPS" }, ...timing };
 }
 
+/** Of both processes. glibc keeps what was freed apart for each thread; OpenSSL's threads are many. */
+export const PROCESS_ENVIRONMENT = { MALLOC_ARENA_MAX: "2" } as const;
+
 /** Empty: all. */
 function namespaces(name: string, path: string): Template {
   return { name, value: joined(path, "rbac.restricted") };
@@ -54,6 +57,11 @@ function container(process: ProcessNames, module: PackedModule): Template {
       { name: "PEPR_PRETTY_LOG", value: "false" },
       { name: "LOG_LEVEL", value: value("logLevel") },
       { name: "FAIRLEAD_ADMISSION", value: value("admission.mode") },
+      { name: "NODE_OPTIONS", value: value(`${mode}.nodeOptions`) },
+      ...Object.entries(PROCESS_ENVIRONMENT).map(([variable, text]) => ({
+        name: variable,
+        value: text,
+      })),
       namespaces("FAIRLEAD_GATEWAY_NAMESPACES", "rbac.gatewayNamespaces"),
       namespaces("FAIRLEAD_CONTROL_PLANE_NAMESPACES", "rbac.controlPlaneNamespaces"),
     ],

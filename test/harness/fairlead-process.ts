@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { PROCESS_ENVIRONMENT } from "../../deploy/objects/processes";
+import { defaultValues } from "../../deploy/values";
 import { probe } from "../cluster/http-probe";
 import type { Watchdog } from "../cluster/watchdog";
 
@@ -94,6 +96,8 @@ class ModuleProcess implements FairleadProcess {
         SSL_KEY_PATH: options.privateKeyPath,
         FAIRLEAD_PORT: String(options.port),
         LOG_LEVEL: "info",
+        NODE_OPTIONS: defaultValues("")[options.mode].nodeOptions,
+        ...PROCESS_ENVIRONMENT,
         ...options.env,
       },
       stdio: ["ignore", log, log],
