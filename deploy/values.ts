@@ -108,6 +108,7 @@ export const valuesSchema = Type.Object(
           description: "At least two: without any, matching Pods and Services are refused.",
         }),
         resources,
+        nodeOptions,
       },
       strict("The processes that answer the API server's calls."),
     ),
