@@ -175,11 +175,15 @@ describe.each(kubernetesVersionsUnderTest())("fairlead.yaml on Kubernetes %s", (
   it("is gone with all that it brought", async () => {
     await kubectl(cluster, ["delete", "--wait=false", "-f", built.manifest]);
 
-    await eventually(async () => {
-      // A Namespace is ended by a controller, of which there is none here.
-      const left = (await inventory(cluster)).filter((name) => !before.includes(name));
-      expect(left.filter((name) => name !== "namespace/pepr-system")).toEqual([]);
-    });
+    // A definition goes once the API server has looked for its objects, and tries that again more and more seldom.
+    await eventually(
+      async () => {
+        // A Namespace is ended by a controller, of which there is none here.
+        const left = (await inventory(cluster)).filter((name) => !before.includes(name));
+        expect(left.filter((name) => name !== "namespace/pepr-system")).toEqual([]);
+      },
+      { timeoutMs: 120_000 },
+    );
   });
 });
 

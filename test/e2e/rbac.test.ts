@@ -476,7 +476,9 @@ describeDataPlane("fairlead with the manifest's rights", () => {
 
         const own = ["hostedapiservers", "internalgateways"];
         const cluster = ["nodes", "namespaces", "customresourcedefinitions"];
-        const known = new Set([...own, ...cluster, "mutatingwebhookconfigurations"]);
+        // A review is about fairlead itself: whether it has the rights that policies take.
+        const reviews = ["selfsubjectaccessreviews"];
+        const known = new Set([...own, ...cluster, "mutatingwebhookconfigurations", ...reviews]);
         const inside = [GATEWAYS, listed, "pepr-system", "default"];
         const elsewhere = (await eventsOf(mode)).filter(
           ({ objectRef: { resource, namespace: place } = {} }) =>
