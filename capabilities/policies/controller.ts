@@ -16,7 +16,9 @@ import {
   type Outcome,
   type Queue,
 } from "../../lib/cluster";
+import { keyOf } from "../../lib/domain/keys";
 import type { ConfigMap } from "../../lib/domain/route-config";
+import { RouteIndex } from "../../lib/domain/route-index";
 import type { Admission } from "../../lib/domain/admission";
 import type { AdmissionSetting } from "../../lib/domain/settings";
 import {
@@ -45,7 +47,6 @@ import { planPolicies, type Planned, type PolicyStep } from "./plan";
 import { PolicyCaches } from "./policy-caches";
 import { policyObjects, type PolicyVersion } from "./resources";
 import { missingRight } from "./rights";
-import { RouteIndex } from "./route-index";
 import { AdmissionTeller } from "./teller";
 
 /** fairlead's MutatingWebhookConfiguration. */
@@ -106,7 +107,7 @@ class Policies implements PoliciesController {
   readonly #servers: ApiServers;
   readonly #policies: PolicyCaches;
   readonly #parameters: ParameterMaps;
-  readonly #routes: RouteIndex;
+  readonly #routes = new RouteIndex();
   readonly #teller: AdmissionTeller;
   #memory: Memory = NOTHING_REMEMBERED;
   #served: PolicyVersion | undefined;
@@ -130,7 +131,6 @@ class Policies implements PoliciesController {
       owner: () => this.#owner(),
       isLeft: (namespace) => this.#isLeft(namespace),
     });
-    this.#routes = new RouteIndex(inputs.routes);
     this.#teller = new AdmissionTeller({ ...context, configuration: () => this.#configuration() });
     this.queue = createQueue({
       name: "policies",
@@ -190,7 +190,13 @@ class Policies implements PoliciesController {
     const ofNamespace = ({ object }: { readonly object: KubernetesObject }): void => {
       this.#namespaceChanged(object.metadata.namespace ?? "");
     };
-    routes.onChange(ofNamespace);
+    for (const configMap of routes.list()) this.#routes.put(configMap);
+    routes.onChange((change) => {
+      const { kind, object } = change;
+      if (kind === "deleted") this.#routes.remove(object.metadata.namespace ?? "");
+      else this.#routes.put(object);
+      ofNamespace(change);
+    });
     hostedAPIServers.onChange(ofNamespace);
     namespaces.onChange(({ object }) => {
       if (object.metadata.deletionTimestamp !== undefined) {
@@ -198,8 +204,7 @@ class Policies implements PoliciesController {
       }
     });
     services.onChange(({ object }) => {
-      const { namespace = "", name } = object.metadata;
-      for (const each of this.#routes.leadingTo(namespace, name)) this.#namespaceChanged(each);
+      for (const each of this.#routes.routedTo(keyOf(object))) this.#namespaceChanged(each);
     });
     configurations.onChange(() => {
       this.#everythingChanged();

@@ -20,13 +20,13 @@ import {
 import { stampCondition } from "../../lib/domain/conditions";
 import { keyOf } from "../../lib/domain/keys";
 import { FIELD_MANAGERS, LABEL_ROUTE, ROUTE_CONFIG_MAP } from "../../lib/domain/names";
+import { RouteIndex } from "../../lib/domain/route-index";
 import type { ConfigMap } from "../../lib/domain/route-config";
 import { listPods, listWorkloads } from "./look";
 import type { Observed, Route } from "./observed";
 import { planStalePods, type Plan, type Restart } from "./plan";
 import { countsByReason, describeLeft, statusOf } from "./report";
 import { readRoute, routeHash } from "./route";
-import { RouteIndex } from "./route-index";
 
 /** What the controller needs; caches that are synced. */
 export interface StalePodsContext extends CacheContext {

@@ -17,6 +17,7 @@ import {
   service,
 } from "../harness/objects";
 import { keepLogs, START_TIMEOUT_MS } from "../harness/stage";
+import { workWhile, type Worked } from "../harness/work-while";
 import { POLICIES_VERSION } from "./versions";
 
 // On a real API server that serves MutatingAdmissionPolicies, with the manifest's rights: who admits, what is there, and
@@ -297,43 +298,29 @@ describe("admission by policies", () => {
   });
 
   describe("and back, under a stream of Pods", () => {
-    let tried = 0;
+    let index = 0;
     /** Tries, and creates one in ten, without a pause, while something is done. */
-    const underLoad = async (run: () => Promise<unknown>, inNamespace = "tenant") => {
+    const underLoad = async (
+      run: () => Promise<unknown>,
+      inNamespace = "tenant",
+    ): Promise<Worked> => {
       const ips = await addresses();
-      const lost: string[] = [];
-      const before = tried;
-      let isOver = false;
-      const loop = async (): Promise<void> => {
-        while (!isOver) {
-          tried += 1;
-          const object = routedPod(inNamespace, `stream-${tried}`);
-          await (tried % 10 === 0 ? api.create(object) : api.tryToCreate(object)).then(
-            ({ body: { spec, metadata } }) => {
-              const aliases = (spec?.hostAliases ?? []) as readonly HostAlias[];
-              const isRouted =
-                aliases.map(({ ip }) => ip).join() === ips.join() &&
-                aliases.every(({ hostnames }) => hostnames[0] === HOST) &&
-                metadata.labels?.[LABEL] === "allowed";
-              if (!isRouted) lost.push(`not routed: ${JSON.stringify(spec?.hostAliases)}`);
-            },
-            (error: unknown) => lost.push(String(error)),
-          );
-          await sleep(10);
-        }
-      };
-      const loops = Promise.all(Array.from({ length: 4 }, loop));
-      try {
-        await run();
-      } finally {
-        isOver = true;
-        await loops;
-      }
-      return { count: tried - before, lost };
+      return workWhile(run, async () => {
+        index += 1;
+        const object = routedPod(inNamespace, `stream-${index}`);
+        const { body } = await (index % 10 === 0 ? api.create(object) : api.tryToCreate(object));
+        const { spec, metadata } = body;
+        const aliases = (spec?.hostAliases ?? []) as readonly HostAlias[];
+        const isRouted =
+          aliases.map(({ ip }) => ip).join() === ips.join() &&
+          aliases.every(({ hostnames }) => hostnames[0] === HOST) &&
+          metadata.labels?.[LABEL] === "allowed";
+        if (!isRouted) throw new Error(`not routed: ${JSON.stringify(spec?.hostAliases)}`);
+      });
     };
 
     it("loses none on the way to the webhook, though the watcher dies in the middle", async () => {
-      const { count, lost } = await underLoad(async () => {
+      const { tried: count, lost } = await underLoad(async () => {
         await fairlead.watch.stop();
         await byWebhook.watch.start();
         await untilWebhookIs({});
@@ -372,7 +359,7 @@ describe("admission by policies", () => {
       };
       const ref = { kind: "ValidatingAdmissionPolicy", name: "fairlead-pods-denials" } as const;
       const { body } = await api.create(theirs);
-      const { count, lost } = await underLoad(async () => {
+      const { tried: count, lost } = await underLoad(async () => {
         await byWebhook.watch.stop();
         await fairlead.watch.start();
         await untilAdmittedBy(
@@ -396,7 +383,7 @@ describe("admission by policies", () => {
     it("loses none where a route becomes too large for policies, and small again", async () => {
       const ref: Ref = { kind: "ConfigMap", namespace: "taken", name: ROUTE };
       const many = Array.from({ length: 129 }, (_, index) => `api-${index}.example.com`);
-      const { count, lost } = await underLoad(async () => {
+      const { tried: count, lost } = await underLoad(async () => {
         await api.patch(ref, { data: { hosts: [HOST, ...many].join(",") } });
         await untilAdmittedBy("Policy, and Webhook for taken");
         await eventually(async () => {
@@ -415,7 +402,7 @@ describe("admission by policies", () => {
 
     it("sets back what somebody edits, and loses none over a binding that is deleted", async () => {
       const ref = { kind: "MutatingAdmissionPolicyBinding", name: "fairlead-pods" } as const;
-      const { count, lost } = await underLoad(async () => {
+      const { tried: count, lost } = await underLoad(async () => {
         for (const kind of policyKinds) {
           const annotations = { "fairlead.dev/spec-hash": "theirs" };
           await api.patch(

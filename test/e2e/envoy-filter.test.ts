@@ -1,5 +1,5 @@
 import { mkdtemp, rename, writeFile } from "node:fs/promises";
-import { connect, type OutgoingHttpHeaders } from "node:http2";
+import { connect, type ClientHttp2Session, type OutgoingHttpHeaders } from "node:http2";
 import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,6 +43,19 @@ function withoutPatches(applied: ConfigPatch["applyTo"]): EnvoyFilter {
   const { spec, ...rest } = envoyFilterOf(gateway, SECRET);
   const configPatches = spec.configPatches.filter(({ applyTo }) => applyTo !== applied);
   return { ...rest, spec: { ...spec, configPatches } };
+}
+
+/** What a request on an open connection is answered with. */
+async function statusOn(session: ClientHttp2Session): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const stream = session.request({ ":path": "/", ":authority": HOST });
+    stream.on("response", (headers) => {
+      resolve(headers[":status"]);
+    });
+    stream.on("error", reject);
+    stream.resume();
+    stream.end();
+  });
 }
 
 type Headers = readonly (readonly [string, string])[];
@@ -348,16 +361,7 @@ describeDataPlane("the filter in Envoy", () => {
       notAfter: new Date(Date.now() + 4_000),
     });
     const session = connect(`https://127.0.0.1:${port}`, tlsOptions(client));
-    const status = async (): Promise<number | undefined> =>
-      new Promise((resolve, reject) => {
-        const stream = session.request({ ":path": "/", ":authority": HOST });
-        stream.on("response", (headers) => {
-          resolve(headers[":status"]);
-        });
-        stream.on("error", reject);
-        stream.resume();
-        stream.end();
-      });
+    const status = async () => statusOn(session);
     expect(await status()).toBe(200);
     let last = await status();
     while (last === 200) {
@@ -526,16 +530,7 @@ describeDataPlane("the filter in Envoy", () => {
     const running = await start(envoyFilterOf(gateway, SECRET));
     await at(running, async () => {
       const session = connect(`https://127.0.0.1:${port}`, tlsOptions(jane));
-      const status = async (): Promise<number | undefined> =>
-        new Promise((resolve, reject) => {
-          const stream = session.request({ ":path": "/", ":authority": HOST });
-          stream.on("response", (headers) => {
-            resolve(headers[":status"]);
-          });
-          stream.on("error", reject);
-          stream.resume();
-          stream.end();
-        });
+      const status = async () => statusOn(session);
       try {
         expect(await status()).toBe(200);
         await running.give(edited("ssl:parsedSubjectPeerCertificate()", "ssl:noSuchMethod()"));

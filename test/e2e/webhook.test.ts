@@ -17,6 +17,7 @@ import {
 import { countRequests } from "../harness/requests";
 import { START_TIMEOUT_MS } from "../harness/stage";
 import { setWebhookStage, type WebhookStage } from "../harness/webhook-stage";
+import { workWhile, type Worked } from "../harness/work-while";
 import { LARGE_CASES_VERSION } from "./versions";
 
 jest.setTimeout(600_000);
@@ -118,28 +119,13 @@ describe("fairlead's own webhook", () => {
     if (aliases?.length !== 1) throw new Error("admitted without a host alias");
   };
 
-  /** Tries without a pause while something is done; returns how many, and what was lost. */
-  const underLoad = async (
-    run: () => Promise<unknown>,
-  ): Promise<{ readonly tried: number; readonly lost: readonly string[] }> => {
-    const lost: string[] = [];
-    let tried = 0;
-    let isOver = false;
-    const loop = async (): Promise<void> => {
-      while (!isOver) {
-        tried += 1;
-        await admit(tried).catch((error: unknown) => lost.push(String(error)));
-        await sleep(10);
-      }
-    };
-    const loops = Promise.all(Array.from({ length: 4 }, loop));
-    try {
-      await run();
-    } finally {
-      isOver = true;
-      await loops;
-    }
-    return { tried, lost };
+  /** Tries without a pause while something is done. */
+  const underLoad = async (run: () => Promise<unknown>): Promise<Worked> => {
+    let index = 0;
+    return workWhile(run, async () => {
+      index += 1;
+      await admit(index);
+    });
   };
 
   const report = (what: string, { tried, lost }: { tried: number; lost: readonly string[] }) =>

@@ -1,4 +1,4 @@
-import type { ConfigMap } from "../../lib/domain/route-config";
+import type { ConfigMap } from "./route-config";
 import { RouteIndex } from "./route-index";
 
 const route = (namespace: string, data: Readonly<Record<string, string>>): ConfigMap => ({

@@ -1,4 +1,4 @@
-import { parseRouteConfig, type ConfigMap } from "../../lib/domain/route-config";
+import { parseRouteConfig, type ConfigMap } from "./route-config";
 
 /** Where a route ConfigMap leads, as `namespace/name` of a Service; undefined where it can't be followed. */
 function destinationOf({ data }: ConfigMap): string | undefined {
