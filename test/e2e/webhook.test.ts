@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "node:tls";
+import { ANNOTATION_TRUSTED } from "../../capabilities/webhook/names";
 import { parseCertificates, toCertificate } from "../../lib/domain/certificates";
 import { webhookRules } from "../../lib/domain/webhook";
 import { createCA, issue, type KeyPair } from "../cluster";
@@ -72,10 +73,18 @@ describe("fairlead's own webhook", () => {
     return Buffer.from(caBundle, "base64").toString("utf8");
   };
 
-  /** Fingerprints of what API servers trust. */
-  const trusted = async (): Promise<readonly string[]> => {
-    const parsed = parseCertificates(await bundle());
+  const fingerprints = (pem: string): readonly string[] => {
+    const parsed = parseCertificates(pem);
     return parsed.kind === "parsed" ? parsed.certificates.map(({ sha256 }) => sha256) : [];
+  };
+
+  /** Fingerprints of what API servers trust. */
+  const trusted = async (): Promise<readonly string[]> => fingerprints(await bundle());
+
+  /** Fingerprints of what fairlead noted as trusted: what somebody takes out meanwhile, it puts back until it drained. */
+  const noted = async (): Promise<readonly string[]> => {
+    const { metadata } = await stage.api.get(configuration);
+    return fingerprints(metadata.annotations?.[ANNOTATION_TRUSTED] ?? "");
   };
 
   /** The fingerprint of what is in the Secret. */
@@ -91,14 +100,14 @@ describe("fairlead's own webhook", () => {
       socket.on("error", reject);
     });
 
-  /** What is in the Secret, once every replica serves it and one CA alone is trusted. */
+  /** What is in the Secret, once every replica serves it, and one CA alone is trusted and noted. */
   const untilSettled = async (): Promise<string> =>
     eventually(async () => {
       const secret = await inSecret();
       const served = await Promise.all(stage.replicas.map(async ({ port }) => servedAt(port)));
-      const anchors = await trusted();
-      if (served.every((each) => each === secret) && anchors.length === 1) return secret;
-      throw new Error(`served: ${served.join()}; in the Secret: ${secret}; ${anchors.length} CAs`);
+      const anchors = new Set([...(await trusted()), ...(await noted())]);
+      if (served.every((each) => each === secret) && anchors.size === 1) return secret;
+      throw new Error(`served: ${served.join()}; in the Secret: ${secret}; ${anchors.size} CAs`);
     }, patience);
 
   /** What watchers wrote, of anything but Events and the first things of a start. */
@@ -131,13 +140,15 @@ describe("fairlead's own webhook", () => {
   const report = (what: string, { tried, lost }: { tried: number; lost: readonly string[] }) =>
     process.stderr.write(`${what}: ${tried} admissions, ${lost.length} lost\n`);
 
-  const setBundle = async (...pems: readonly string[]): Promise<void> => {
-    const live = await stage.api.get(configuration);
-    const caBundle = Buffer.from(pems.join("")).toString("base64");
-    const webhook = webhookOf(live);
-    const webhooks = [{ ...webhook, clientConfig: { ...webhook.clientConfig, caBundle } }];
-    await stage.api.replace({ ...live, webhooks });
-  };
+  /** Whatever fairlead writes meanwhile. */
+  const setBundle = async (...pems: readonly string[]): Promise<void> =>
+    eventually(async () => {
+      const live = await stage.api.get(configuration);
+      const caBundle = Buffer.from(pems.join("")).toString("base64");
+      const webhook = webhookOf(live);
+      const webhooks = [{ ...webhook, clientConfig: { ...webhook.clientConfig, caBundle } }];
+      await stage.api.replace({ ...live, webhooks });
+    });
 
   beforeAll(async () => {
     stage = await setWebhookStage({
