@@ -17,6 +17,8 @@ interface Options {
   readonly report: boolean;
   readonly check: boolean;
   readonly strict: boolean;
+  readonly pods?: string;
+  readonly sizes?: string;
 }
 
 const root = join(__dirname, "..");
@@ -109,8 +111,15 @@ function conclude(
   return { missed: missed(rows).length, failed: failed.length };
 }
 
+/** Parts run in processes of their own, and take over this environment. */
+function passOn({ pods, sizes }: Options): void {
+  if (pods !== undefined) process.env.FAIRLEAD_BENCH_PODS = pods;
+  if (sizes !== undefined) process.env.FAIRLEAD_BENCH_SIZES = sizes;
+}
+
 async function run(names: readonly string[], options: Options): Promise<number> {
   const parts = chosen(names);
+  passOn(options);
   const startedAt = new Date().toISOString();
   const common = {
     commit: await currentCommit(Object.values(paths)),
@@ -132,6 +141,8 @@ const command = new Command("bench")
   .argument("[parts...]", `all by default: ${partNames().join(", ")}`)
   .option("--quick", "all parts in under ten minutes: fewer rounds, wider intervals", false)
   .option("--strict", "exit code 1 where a goal is missed, too", false)
+  .option("--pods <number>", "scale: Pods of each control plane, and eight Services with them")
+  .option("--sizes <numbers>", "scale: numbers of control planes, rising, as in 10,100,2000")
   .option("--list", "say which parts there are", false)
   .option("--report", "only write docs/performance.md and its pictures anew", false)
   .option("--check", "with --report: write nothing, fail where they are not up to date", false)

@@ -13,12 +13,13 @@ const CHANGE_KINDS: readonly ChangeKind[] = ["certificate", "spec"];
 
 const mebibytes = (bytes: number): number => bytes / 1024 / 1024;
 const rounded = (value: number, digits = 1): number => Number(value.toFixed(digits));
-const planes = (size: number): string => `${size.toLocaleString("en")} control planes`;
+const planes = ({ size, pods }: Pick<SizeResult, "size" | "pods">): string =>
+  `${size.toLocaleString("en")} control planes${pods === 0 ? "" : ` of ${pods} Pods`}`;
 
 /** What the issue of a cold start is: its goal is that of the largest size. */
 function coldFigures(result: SizeResult, isLargest: boolean): readonly Figure[] {
   const { size, reachedSeconds, readySeconds, coldRequests, coldCpuMs } = result;
-  const of = planes(size);
+  const of = planes(result);
   return [
     {
       name: `cold start until all are Ready, ${of}`,
@@ -50,8 +51,9 @@ function coldFigures(result: SizeResult, isLargest: boolean): readonly Figure[] 
   ];
 }
 
-function restFigures({ size, memory, changes, idlePerMinute }: SizeResult): readonly Figure[] {
-  const of = planes(size);
+function restFigures(result: SizeResult): readonly Figure[] {
+  const { memory, changes, idlePerMinute } = result;
+  const of = planes(result);
   return [
     ...MODES.flatMap((mode): readonly Figure[] => [
       {
@@ -110,7 +112,7 @@ function growthFigures(results: readonly SizeResult[]): readonly Figure[] {
   const [smallest, largest] = [results[0], results[results.length - 1]];
   if (smallest === undefined || largest === undefined || results.length < 2) return [];
   const more = largest.size - smallest.size;
-  const between = `${smallest.size} to ${planes(largest.size)}`;
+  const between = `${smallest.size} to ${planes(largest)}`;
   return [
     ...growing.map(
       ({ name, of }): Figure => ({
@@ -134,7 +136,7 @@ function growthFigures(results: readonly SizeResult[]): readonly Figure[] {
     ...CHANGE_KINDS.flatMap((kind) =>
       (["requests", "cpuMs"] as const).map(
         (what): Figure => ({
-          name: `${what === "requests" ? "requests" : "CPU time"} of ${CHANGES[kind]}, ${planes(largest.size)} / ${smallest.size}`,
+          name: `${what === "requests" ? "requests" : "CPU time"} of ${CHANGES[kind]}, ${planes(largest)} / ${smallest.size}`,
           value: rounded(largest.changes[kind][what] / smallest.changes[kind][what], 2),
           unit: "ratio",
           goal: { atMost: 1.1 },
@@ -166,11 +168,12 @@ function bySize(
 }
 
 /** How many control planes of the largest size were Ready at which time. */
-function readyChart({ size, readySeconds }: SizeResult): Chart {
+function readyChart(result: SizeResult): Chart {
+  const { readySeconds } = result;
   const sorted = [...readySeconds].sort((a, b) => a - b);
   return {
     name: "ready",
-    title: `Cold start of ${planes(size)}`,
+    title: `Cold start of ${planes(result)}`,
     kind: "lines",
     xLabel: "time since both processes were started (s)",
     yLabel: "control planes that are Ready",

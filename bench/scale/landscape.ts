@@ -53,7 +53,7 @@ export class Landscape {
 
   constructor(
     private readonly stage: ScaleStage,
-    private readonly controlPlane: ControlPlaneSize,
+    readonly controlPlane: ControlPlaneSize,
   ) {}
 
   get tenants(): readonly string[] {

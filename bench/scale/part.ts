@@ -14,13 +14,13 @@ interface Plan {
   readonly run: RunOptions;
 }
 
-/** `FAIRLEAD_BENCH_SIZES`: other sizes; `FAIRLEAD_BENCH_PODS`: Pods of each control plane, and eight Services with them. */
+/** From the options `--sizes` and `--pods`. */
 function planOf(quick: boolean, environment: NodeJS.ProcessEnv): Plan {
   const { FAIRLEAD_BENCH_SIZES: sizes, FAIRLEAD_BENCH_PODS: pods = "0" } = environment;
   const usual = quick ? "10,100" : "10,100,300,1000";
   const numbers = (sizes ?? usual).split(",").map(Number);
   if (![...numbers, Number(pods)].every(Number.isInteger)) {
-    throw new Error("FAIRLEAD_BENCH_SIZES and FAIRLEAD_BENCH_PODS are whole numbers");
+    throw new Error("--sizes and --pods are whole numbers");
   }
   return {
     sizes: numbers,

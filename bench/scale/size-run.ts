@@ -14,7 +14,7 @@ import type { ScaleStage } from "./stage";
 import { usageOf, type Usage } from "./usage";
 
 const MODES: readonly ProcessMode[] = ["admission", "watch"];
-const CONVERGE_TIMEOUT_MS = 300_000;
+const CONVERGE_TIMEOUT_MS = 600_000;
 /** Until what a change leads to in the end has been asked for. */
 const REACTION_MS = 2_000;
 const CHANGE_TIMEOUT_MS = 30_000;
@@ -32,6 +32,8 @@ export interface ChangeCost {
 /** What was measured with so many control planes. */
 export interface SizeResult {
   readonly size: number;
+  /** Of each control plane. */
+  readonly pods: number;
   /** From the start of both processes until the last was there, in seconds. */
   readonly reachedSeconds: Readonly<Record<Milestone, number>>;
   /** Of each control plane, in seconds. */
@@ -95,7 +97,7 @@ export class SizeRun {
         step.update({ fraction: 1, detail: "cleared" });
         await landscape.clear();
       }
-      return { size, ...cold, changes, idlePerMinute, memory };
+      return { size, pods: landscape.controlPlane.pods, ...cold, changes, idlePerMinute, memory };
     } finally {
       convergence.stop();
       await this.#end(fairlead);
