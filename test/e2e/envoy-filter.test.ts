@@ -343,7 +343,8 @@ describeDataPlane("the filter in Envoy", () => {
       (_, index) => `a-longer-group-name-${index}`,
     );
     const client = await issue(clientCA, { commonName: "jane", organizations, usages: ["client"] });
-    await expect(http1([], { client })).rejects.toThrow(/reset|hang up|closed/i);
+    // Or EPIPE, where the request was not written yet.
+    await expect(http1([], { client })).rejects.toThrow(/reset|hang up|closed|EPIPE/i);
   });
 
   it.each([" jane", "jane\t", "ja\u0001ne"])(
@@ -358,7 +359,8 @@ describeDataPlane("the filter in Envoy", () => {
     const client = await issue(clientCA, {
       commonName: "jane",
       usages: ["client"],
-      notAfter: new Date(Date.now() + 4_000),
+      // Long enough for the first request, however slow the machine is.
+      notAfter: new Date(Date.now() + 10_000),
     });
     const session = connect(`https://127.0.0.1:${port}`, tlsOptions(client));
     const status = async () => statusOn(session);
@@ -375,7 +377,7 @@ describeDataPlane("the filter in Envoy", () => {
   it("fails the handshake of a certificate that another CA signed", async () => {
     const otherCA = await createCA({ commonName: "client-ca" });
     const client = await issue(otherCA, { commonName: "admin", usages: ["client"] });
-    await expect(http1([], { client })).rejects.toThrow(/alert|reset|hang up/i);
+    await expect(http1([], { client })).rejects.toThrow(/alert|reset|hang up|EPIPE/i);
   });
 
   it("knows a client on a resumed TLS session", async () => {

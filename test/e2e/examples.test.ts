@@ -122,10 +122,13 @@ describeDataPlane("the example of", () => {
       await untilCondition(stage.api, refOf(one), { type: "ClientsRouted", status: "True" });
       const manifest = pod(at, "client", { nodeName: "node-zone-1" });
       const labels = { "fairlead.dev/route": "true" };
-      const { body } = await stage.api.create({
-        ...manifest,
-        metadata: { ...manifest.metadata, labels },
+      const given = { ...manifest, metadata: { ...manifest.metadata, labels } };
+      // The admission process hears of the route for itself.
+      await eventually(async () => {
+        const { body } = await stage.api.tryToCreate(given);
+        expect(body.spec?.hostAliases).toHaveLength(1);
       });
+      const { body } = await stage.api.create(given);
       const { hostAliases = [] } = body.spec as {
         hostAliases?: { ip: string; hostnames: string[] }[];
       };
@@ -203,7 +206,10 @@ describeDataPlane("the example of", () => {
       );
     });
     const newcomer = await issue(clientCA, { commonName: "newcomer", usages: ["client"] });
-    expect(await whoIs(reach, newcomer)).toMatchObject({ username: "newcomer" });
+    // Each Envoy, and each of its threads, turns to what is new for itself.
+    await eventually(async () => {
+      expect(await whoIs(reach, newcomer)).toMatchObject({ username: "newcomer" });
+    });
     const jane = await one.hosted.issueClient(JANE);
     expect(await whoIs(reach, jane)).toMatchObject(SEEN_JANE);
   });

@@ -20,6 +20,7 @@ import {
   type Seen,
   type Send,
 } from "../harness/gateway-client";
+import { routedPod } from "../harness/objects";
 import { addPlayedPod, bindClusterRole, podKubectl, type PodKubectl } from "../harness/pod-kubectl";
 import { START_TIMEOUT_MS } from "../harness/stage";
 import { describeDataPlane } from "./data-plane-choice";
@@ -63,6 +64,11 @@ beforeAll(async () => {
   await bindClusterRole(tenant.hosted, "system:basic-user", "--group=system:unauthenticated");
   await bindClusterRole(tenant.hosted, "cluster-admin", "--serviceaccount=default:robot");
   await Promise.all([tenant.untilReady(), other.untilReady()]);
+  // The admission process hears of the route for itself.
+  await eventually(async () => {
+    const { body } = await stage.api.tryToCreate(routedPod(tenant.namespace, "trial"));
+    if (body.spec?.hostAliases === undefined) throw new Error("Pods are not routed");
+  });
   client = await tenant.addClient({ name: "client" });
   const service = await stage.api.get({
     kind: "Service",
@@ -229,7 +235,8 @@ describeDataPlane("who a request is from", () => {
       commonName: "jane",
       organizations: ["dev", "ops"],
       usages: ["client"],
-      notAfter: new Date(Date.now() + 5_000),
+      // Long enough for the first request, however slow the machine is.
+      notAfter: new Date(Date.now() + 10_000),
     });
     const session = openSession(reach, short);
     const ask = async () => seenIn(await sendOn(session, tenant.host, WHOAMI));
@@ -329,12 +336,18 @@ describeDataPlane("without its filter, while fairlead is away", () => {
       } finally {
         await stage.fairlead.watch.start();
       }
-      await eventually(async () => {
-        expect(await misdirected()).toBe(MISDIRECTED);
-        expect(await whoIs(byHttp2, { client: jane })).toEqual(JANE);
-      });
+      await eventually(
+        async () => {
+          expect(await misdirected()).toBe(MISDIRECTED);
+          expect(await whoIs(byHttp2, { client: jane })).toEqual(JANE);
+        },
+        { timeoutMs: 60_000 },
+      );
       await tenant.untilReady();
-      expect((await sharedFilter()).spec).toEqual(before.spec);
+      // An Envoy that had not heard of the sabotage yet would not show whether it is mended.
+      await eventually(async () => {
+        expect((await sharedFilter()).spec).toEqual(before.spec);
+      });
       await expectNobody(byHttp2);
     },
   );
@@ -367,10 +380,13 @@ describeDataPlane("without its filter, while fairlead is away", () => {
     } finally {
       await stage.fairlead.watch.start();
     }
-    await eventually(async () => {
-      expect((await sharedFilter()).spec).toEqual(before.spec);
-      expect(await waiting()).toEqual(stage.gateway.replicas.map(() => 0));
-    });
+    await eventually(
+      async () => {
+        expect((await sharedFilter()).spec).toEqual(before.spec);
+        expect(await waiting()).toEqual(stage.gateway.replicas.map(() => 0));
+      },
+      { timeoutMs: 60_000 },
+    );
     expect(await whoIs(byHttp2, { client: jane })).toEqual(JANE);
   });
 });

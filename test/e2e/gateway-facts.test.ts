@@ -28,7 +28,7 @@ import { conditionsOf, speak, START_TIMEOUT_MS } from "../harness/stage";
 import { describeDataPlane } from "./data-plane-choice";
 import { LARGE_CASES_VERSION } from "./versions";
 
-jest.setTimeout(60_000);
+jest.setTimeout(120_000);
 
 const home = "istio-ingress";
 const key = `${home}/default`;

@@ -23,12 +23,14 @@ import {
 } from "../harness/tenant";
 import { LARGE_CASES_VERSION } from "./versions";
 
-jest.setTimeout(300_000);
+jest.setTimeout(600_000);
 
 const gateway = "istio-ingress";
 const kills = 8;
 /** Longer than the half minute after which Pepr's own watches give up. */
 const longOutageMs = 45_000;
+/** What failed during an outage is tried again half a minute later, and what was asked then may hang as long. */
+const patience = { timeoutMs: 120_000 };
 /** The tenant, which does not exist, that labels of somebody else's Secret name. */
 const lookalikeOwner = "gone";
 const tenants = ["tenant-1", "tenant-2", "tenant-3", "tenant-4"];
@@ -88,17 +90,17 @@ describe("after a restart", () => {
       const all = await stage.api.list("HostedAPIServer");
       expect(all.filter(({ metadata }) => metadata.deletionTimestamp !== undefined)).toEqual([]);
       return all;
-    });
+    }, patience);
     for (const { metadata } of servers) {
       const { namespace: tenant = "" } = metadata;
-      await untilCondition(
-        stage.api,
-        { namespace: tenant },
-        {
-          type: "CredentialsSynced",
-          status: "True",
-          observedGeneration: metadata.generation ?? 0,
-        },
+      const synced = {
+        type: "CredentialsSynced",
+        status: "True",
+        observedGeneration: metadata.generation ?? 0,
+      };
+      await eventually(
+        async () => untilCondition(stage.api, { namespace: tenant }, synced),
+        patience,
       );
       await eventually(async () => {
         const hapi = await stage.api.get(refTo("HostedAPIServer", tenant, "main"));
@@ -122,7 +124,7 @@ describe("after a restart", () => {
         const { spec } = await stage.api.get(refTo("Service", tenant, "etcd-main-client"));
         const { enabled } = hapi.spec?.topologyAware as { enabled?: boolean };
         expect(spec?.trafficDistribution).toBe(enabled === true ? "PreferSameZone" : undefined);
-      });
+      }, patience);
     }
     const known = new Set(servers.map(({ metadata }) => metadata.namespace));
     await eventually(async () => {
@@ -133,7 +135,7 @@ describe("after a restart", () => {
       );
       const owners = secrets.map(({ metadata }) => metadata.labels?.["fairlead.dev/namespace"]);
       expect(owners.filter((owner) => !known.has(owner))).toEqual([lookalikeOwner]);
-    });
+    }, patience);
   };
 
   const expectForeignUntouched = async (): Promise<void> => {
@@ -224,7 +226,7 @@ describe("after a restart", () => {
       expect(await stage.api.list("Secret", gateway, `fairlead.dev/namespace=${tenant}`)).toEqual(
         [],
       );
-    });
+    }, patience);
     await expectForeignUntouched();
     await addServer(tenant);
     await untilConverged();
@@ -255,7 +257,7 @@ describe("after a restart", () => {
       const { body } = await stage.api.tryToCreate(routedPod("routed", "component"));
       const aliases = body.spec?.hostAliases as readonly { hostnames: readonly string[] }[];
       expect(aliases[0]?.hostnames).toEqual([route.hosts]);
-    });
+    }, patience);
     process.stderr.write(
       `API server away for ${outageMs} ms (${signal}): all in line ${Date.now() - readyMs} ms after it was ready\n`,
     );

@@ -64,7 +64,14 @@ describe("admission while things go wrong", () => {
     });
     const [watcher] = stage.watchers;
     await Promise.all([...stage.replicas, watcher].map(async (each) => each?.start()));
-    await eventually(async () => stage.api.tryToCreate(routedPod("routed", "first")));
+    // The API server hears for itself of what the watcher makes of the webhook.
+    await eventually(
+      async () => {
+        const { body } = await stage.api.tryToCreate(routedPod("routed", "first"));
+        if (body.spec?.hostAliases === undefined) throw new Error("Pods are not routed");
+      },
+      { timeoutMs: 90_000 },
+    );
   }, START_TIMEOUT_MS);
 
   afterAll(async () => {

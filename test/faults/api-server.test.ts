@@ -15,6 +15,8 @@ jest.setTimeout(600_000);
 const FREEZE_MS = 60_000;
 const PAUSE_MS = 30_000;
 const OUTAGE_MS = 10_000;
+/** As long as a read may hang that began during an outage, twice, and then some. */
+const ADMISSION_PATIENCE = { timeoutMs: 90_000 };
 const tenants = ["tenant-1", "tenant-2", "tenant-3"];
 
 describe("fairlead while its API server, or the way there, fails", () => {
@@ -37,7 +39,7 @@ describe("fairlead while its API server, or the way there, fails", () => {
       const { body } = await stage.api.tryToCreate(routedPod("routed", "component"));
       const aliases = body.spec?.hostAliases as readonly { hostnames: readonly string[] }[];
       expect(aliases[0]?.hostnames).toEqual(["api.example.com"]);
-    });
+    }, ADMISSION_PATIENCE);
     expect([stage.fairlead.admission.pid, stage.fairlead.watch.pid]).toEqual(pids);
     return { lost, convergedMs };
   };

@@ -16,6 +16,8 @@ export interface KillPoint {
 interface ArrangedKill {
   /** Resolves when the process was killed. */
   readonly killed: Promise<PassingRequest>;
+  /** Kills no more. @returns whether it has, or is about to. */
+  readonly disarm: () => boolean;
 }
 
 /**
@@ -36,11 +38,14 @@ function arrangeKill(
     throw new Error("nothing stands between fairlead and the API server");
   let writes = 0;
   let answers = 0;
+  let isStruck = false;
+  let isOver = false;
   let tell: (request: PassingRequest) => void = () => undefined;
   const killed = new Promise<PassingRequest>((resolve) => {
     tell = resolve;
   });
   const kill = async (request: PassingRequest) => {
+    isStruck = true;
     await process.stop("SIGKILL");
     tell(request);
     return { kind: "cut" } as const;
@@ -48,17 +53,25 @@ function arrangeKill(
   const pass = { kind: "pass" } as const;
   httpProxy.intercept({
     async before(request) {
-      if (!isProgress(request)) return pass;
+      if (isOver || !isProgress(request)) return pass;
       writes += 1;
       return point.when === "before" && writes === point.write ? kill(request) : pass;
     },
     async after(request) {
-      if (!isProgress(request)) return pass;
+      // One that was under way when it was over comes here all the same.
+      if (isOver || !isProgress(request)) return pass;
       answers += 1;
       return point.when === "after" && answers === point.write ? kill(request) : pass;
     },
   });
-  return { killed };
+  return {
+    killed,
+    disarm() {
+      isOver = true;
+      httpProxy.intercept({});
+      return isStruck;
+    },
+  };
 }
 
 /**
@@ -66,8 +79,8 @@ function arrangeKill(
  * @returns false where everything converged before it came there; it goes on then.
  */
 async function liveUntil(stage: KillStage, point: KillPoint): Promise<boolean> {
-  const { fairlead, httpProxy, witness } = stage;
-  const { killed } = arrangeKill(stage, fairlead.watch, point);
+  const { fairlead, witness } = stage;
+  const { killed, disarm } = arrangeKill(stage, fairlead.watch, point);
   let isDead = false;
   const death = killed.then(() => {
     isDead = true;
@@ -78,12 +91,12 @@ async function liveUntil(stage: KillStage, point: KillPoint): Promise<boolean> {
     if (!isDead) throw error;
   });
   const converged = starting.then(async () =>
-    isDead ? death : witness.converged().then(() => false),
+    isDead ? death : witness.converged(() => isDead).then(() => isDead),
   );
-  const wasKilled = await Promise.race([death, converged]);
+  await Promise.race([death, converged]);
   await starting;
-  httpProxy?.intercept({});
-  return wasKilled;
+  // Its last write may strike it while everything is seen to be in line: it does not go on then.
+  return disarm() ? death : false;
 }
 
 /** More lives than any change needs: each would begin with the same write, and none would come further. */
@@ -116,8 +129,8 @@ export async function liveThrough(
   steps: readonly (() => Promise<void>)[],
   point: KillPoint,
 ): Promise<boolean> {
-  const { fairlead, httpProxy, witness } = stage;
-  const { killed } = arrangeKill(stage, fairlead.watch, point);
+  const { fairlead, witness } = stage;
+  const { killed, disarm } = arrangeKill(stage, fairlead.watch, point);
   const death = killed.then(() => "killed" as const);
   let wasKilled = false;
   for (const step of steps) {
@@ -131,6 +144,12 @@ export async function liveThrough(
     await fairlead.watch.start();
     await converged;
   }
-  httpProxy?.intercept({});
-  return wasKilled;
+  const isStruck = disarm();
+  if (isStruck && !wasKilled) {
+    // At the last write of all, while everything was seen to be in line.
+    await death;
+    await fairlead.watch.start();
+    await witness.converged();
+  }
+  return isStruck;
 }

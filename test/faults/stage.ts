@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { parse, stringify } from "yaml";
 import { startCluster, type EmbeddedCluster } from "../cluster";
 import { LARGE_CASES_VERSION } from "../e2e/versions";
@@ -75,7 +75,9 @@ function redirect(path: string, to: { readonly url: string; readonly caPem?: str
     },
   }));
   const redirected = `${path}.redirected`;
-  writeFileSync(redirected, stringify({ ...kubeconfig, clusters }), { mode: 0o600 });
+  // At once, since a process may read what it was given before.
+  writeFileSync(`${redirected}.new`, stringify({ ...kubeconfig, clusters }), { mode: 0o600 });
+  renameSync(`${redirected}.new`, redirected);
   return redirected;
 }
 

@@ -13,7 +13,7 @@ export interface Patience {
  */
 export async function eventually<T>(
   expectation: () => T | Promise<T>,
-  { timeoutMs = 30_000, pollMs = 100 }: Patience = {},
+  { timeoutMs = 60_000, pollMs = 100 }: Patience = {},
 ): Promise<T> {
   const limitMs = Date.now() + timeoutMs;
   for (;;) {
