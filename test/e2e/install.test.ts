@@ -15,7 +15,10 @@ import { internalGateway, namespace } from "../harness/objects";
 import { START_TIMEOUT_MS } from "../harness/stage";
 import { kubernetesVersionsUnderTest, LARGE_CASES_VERSION } from "./versions";
 
-jest.setTimeout(180_000);
+jest.setTimeout(300_000);
+
+/** A look at all kinds takes a kubectl each, and a Namespace goes in several passes. */
+const patience = { timeoutMs: 120_000 };
 
 const built = builtInstallation();
 /** Other values than the default ones, of kinds that a bare cluster has. */
@@ -194,7 +197,7 @@ describe.each(kubernetesVersionsUnderTest())("fairlead.yaml on Kubernetes %s", (
       const others = left.filter((name) => name !== "namespace/pepr-system");
       const going = await Promise.all(others.map(async (name) => isGoing(cluster, name)));
       expect(others.filter((_, index) => going[index] !== true)).toEqual([]);
-    });
+    }, patience);
   });
 });
 
@@ -412,7 +415,8 @@ describe("a release", () => {
         ])
       ).stdout;
     expect(await replicas()).toBe("2");
-    await api.create(internalGateway("istio-ingress"));
+    // Helm does not wait until definitions are served.
+    await eventually(async () => api.create(internalGateway("istio-ingress")));
 
     const more = ["--namespace=default", "--set=admission.replicas=4"];
     await runHelm(["upgrade", "fairlead", built.archive, ...more], cluster);
@@ -435,7 +439,7 @@ describe("a release", () => {
         "customresourcedefinition.apiextensions.k8s.io/internalgateways.fairlead.dev",
         "customresourcedefinition.apiextensions.k8s.io/peprstores.pepr.dev",
       ]);
-    });
+    }, patience);
     expect(await api.list("InternalGateway")).toHaveLength(1);
   });
 
@@ -449,6 +453,6 @@ describe("a release", () => {
     await eventually(async () => {
       const left = (await inventory(cluster)).filter((name) => !before.includes(name));
       expect(left.filter((name) => !name.startsWith("customresourcedefinition"))).toEqual([]);
-    });
+    }, patience);
   });
 });

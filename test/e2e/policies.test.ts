@@ -172,8 +172,9 @@ describe.each(kubernetesVersionsUnderTest())("the policies on Kubernetes %s", (v
     );
     await speak(cluster).kubectl(["apply", "-f", "-"], objects);
     await api.createAll(["tenant-a", "tenant-b", "istio-ingress"].map((name) => namespace(name)));
-    // Until the API server has heard of both.
+    // Until the API server has heard of both, and serves fairlead's kinds.
     await eventually(async () => {
+      await Promise.all([api.list("HostedAPIServer"), api.list("InternalGateway")]);
       const stray = secret("tenant-a", "stray", { a: "b" });
       const refusals = [
         await refusal("jane", "create", gateway({ credentialName: credential })),

@@ -14,7 +14,8 @@ import { setStage, START_TIMEOUT_MS, type Stage } from "../harness/stage";
 import { makeTenantKeys, tenantObjects } from "../harness/tenant";
 import { LARGE_CASES_VERSION } from "./versions";
 
-jest.setTimeout(120_000);
+// A Namespace with finalizers in it goes in several passes of its controller, many seconds apart.
+jest.setTimeout(300_000);
 
 /** A ReplicaSet of one Pod that is routed. */
 function replicaSet(inNamespace: string): AnyObject {

@@ -8,7 +8,8 @@ import { reachedAt } from "../harness/reach";
 import { speak, START_TIMEOUT_MS } from "../harness/stage";
 import { inTurn, startTcpProxy, type TcpProxy } from "../harness/tcp-proxy";
 
-jest.setTimeout(120_000);
+// Some sixty runs of kubectl, one after the other.
+jest.setTimeout(300_000);
 
 // Any before 1.34 does, which knows no PreferSameZone; this one is built for other tests anyway.
 const oldVersion = "1.31.14";
@@ -44,14 +45,12 @@ describe("two API servers of different versions on one etcd, as in an upgrade", 
 
   const start = async (cluster: EmbeddedCluster): Promise<void> => {
     fairlead = await startFairlead(cluster, { env });
-    const first = await api.find({
-      kind: "HostedAPIServer",
-      namespace: controlPlane,
-      name: "main",
-    });
-    if (first === undefined) {
+    const ref = { kind: "HostedAPIServer", namespace: controlPlane, name: "main" } as const;
+    // fairlead has waited until one API server serves its kinds; this may be the other one.
+    await eventually(async () => {
+      if ((await api.find(ref)) !== undefined) return;
       await api.create(hostedAPIServer(controlPlane, "main", { topologyAware: { enabled: true } }));
-    }
+    });
   };
 
   /** Creates and updates Services through both API servers in turn. @returns What kubectl was refused. */

@@ -112,6 +112,16 @@ describe.each(kubernetesVersionsUnderTest())("on Kubernetes %s", (version) => {
     ]);
     const roles = [...rbac("ClusterRole", clusterRules), ...rbac("Role", systemRules)];
     await stage.kubectl(["apply", "-f", "-"], roles);
+    // Until the API server has heard of either role and its binding: nothing is to be refused from then on.
+    await eventually(async () => {
+      for (const right of [
+        ["watch", "hostedapiservers.fairlead.dev"],
+        ["watch", "endpointslices.discovery.k8s.io", "-n", system],
+      ]) {
+        const { stdout } = await stage.cluster.kubectl(["auth", "can-i", ...right, "--as", user]);
+        if (stdout.trim() !== "yes") throw new Error(`${user} may not ${right.join(" ")} yet`);
+      }
+    });
     const config = new KubeConfig();
     config.loadFromFile(await stage.cluster.kubeconfigFor({ name: user, groups: [] }));
     const client = new KubernetesClient(new Connection(config));

@@ -6,6 +6,7 @@ import { namedServices, webhookRules } from "../../lib/domain/webhook";
 import { foldersIn, loadAdapter, type Given } from "../cases/runner";
 import { startCluster, type EmbeddedCluster } from "../cluster";
 import { Api, Refusal, type AnyObject } from "../harness/api";
+import { eventually } from "../harness/eventually";
 import { namespace, pod, routedPod, service } from "../harness/objects";
 import { START_TIMEOUT_MS } from "../harness/stage";
 import { kubernetesVersionsUnderTest } from "./versions";
@@ -155,10 +156,10 @@ describe.each(kubernetesVersionsUnderTest())("the webhook's rules on Kubernetes 
     });
     // Any object that must reach it tells when the API server has heard of it.
     const first = routedPod("pods-0", "first");
-    for (let tries = 0; tries < 100; tries += 1) {
-      if (await reachesWebhook(() => api.tryToCreate(first))) break;
-      await new Promise((settle) => setTimeout(settle, 100));
-    }
+    await eventually(async () => {
+      const isReached = await reachesWebhook(() => api.tryToCreate(first));
+      if (!isReached) throw new Error("the webhook is not called yet");
+    });
   }, START_TIMEOUT_MS);
   afterAll(async () => {
     api.close();
