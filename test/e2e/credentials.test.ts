@@ -24,7 +24,7 @@ import {
 } from "../harness/tenant";
 import { LARGE_CASES_VERSION } from "./versions";
 
-jest.setTimeout(120_000);
+jest.setTimeout(240_000);
 
 const gateway = "istio-ingress";
 const rotations = 100;
@@ -489,7 +489,15 @@ describe("credentials", () => {
       eventually(async () => {
         expect(await stage.api.find({ kind: "Namespace", name })).toBeUndefined();
       });
-    const before = await settled(async () => inventory(stage.api), { quietMs: 1_000 });
+    // What the tests before took away must be gone, which takes its time.
+    await eventually(async () => {
+      expect(await stage.api.find(refTo("HostedAPIServer", "tokens", "main"))).toBeUndefined();
+      expect(await derived("tokens")).toEqual([]);
+      for (const tenant of ["issued", "given"]) {
+        expect(await derived(tenant)).toHaveLength(2);
+      }
+    });
+    const before = await settled(async () => inventory(stage.api), { quietMs: 3_000 });
     await createTenant("passing");
     await stage.api.remove(refTo("HostedAPIServer", "passing", "main"));
     await eventually(async () => {

@@ -22,7 +22,7 @@ import { LARGE_CASES_VERSION } from "./versions";
 
 // docs/install.md, word for word: each way to install makes Pods that run, serve and are gone in the end without a trace.
 
-jest.setTimeout(300_000);
+jest.setTimeout(600_000);
 
 const root = resolve(__dirname, "../..");
 const built = builtInstallation();
@@ -43,9 +43,12 @@ describeProcessNode("an installation", () => {
 
   const expectServing = async (name: string): Promise<void> => {
     await stage.untilRolledOut();
-    // An API server may have heard of the webhook's CA a moment later than the Pods served by it.
-    const { body } = await eventually(async () => stage.api.tryToCreate(unscheduledPod(name)));
-    expect(body.spec?.hostAliases).toEqual(await routedAliases(stage.api));
+    const aliases = await routedAliases(stage.api);
+    // An API server may have heard of the webhook, and of its CA, a moment later than the Pods served by it.
+    await eventually(async () => {
+      const { body } = await stage.api.tryToCreate(unscheduledPod(name));
+      expect(body.spec?.hostAliases).toEqual(aliases);
+    }, patience);
   };
 
   /** What users make: a gateway's and a control plane's consent, of which fairlead makes Secrets. */

@@ -23,12 +23,14 @@ import {
 import { changeUnrelatedSecret, createUnrelatedSecrets } from "../harness/unrelated";
 import { LARGE_CASES_VERSION } from "./versions";
 
-jest.setTimeout(180_000);
+jest.setTimeout(300_000);
 
 const admissions = 200;
 const idleMs = 15_000;
 /** Pepr opens its stores one after the other, each after up to 3 s. */
-const peprStartMs = 4_000;
+const peprStartMs = 6_000;
+/** Longer than Pods are counted late, `Ready` is written late, and a watch that broke waits before it starts again. */
+const restMs = 6_000;
 const unrelatedSecrets = 10_000;
 const maxRssBytes = 256 * 1024 * 1024;
 const gateway = "istio-ingress";
@@ -52,7 +54,7 @@ describe("requests to the API server, counted by its audit log", () => {
     return counts.flatMap(({ writes, reads }) => [...writes, ...reads]);
   };
 
-  const untilQuiet = async (quietMs = 2_000): Promise<void> => {
+  const untilQuiet = async (quietMs = restMs): Promise<void> => {
     const since = new Date();
     await settled(async () => requestsSince(since), { quietMs });
   };
@@ -98,6 +100,8 @@ describe("requests to the API server, counted by its audit log", () => {
       { namespace: tenant },
       { type: "TopologyAware", reason: "L7Active" },
     );
+    // Written last, and later than what it is made from: without Istio it is not.
+    await untilCondition(stage.api, { namespace: tenant }, { type: "Ready", status: "False" });
     await untilQuiet(peprStartMs);
   }, START_TIMEOUT_MS);
 

@@ -277,7 +277,10 @@ describe("after a restart", () => {
     await starting;
     await renew(tenant);
     await untilConverged();
-    const { body } = await stage.api.tryToCreate(routedPod("routed", "component"));
-    expect(body.spec?.hostAliases).toBeDefined();
+    // The admission process hears of routes, and the API server of the webhook, by watches of their own.
+    await eventually(async () => {
+      const { body } = await stage.api.tryToCreate(routedPod("routed", "component"));
+      expect(body.spec?.hostAliases).toBeDefined();
+    }, patience);
   });
 });

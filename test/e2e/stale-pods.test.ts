@@ -218,10 +218,13 @@ describe("stale Pods", () => {
     expect(conditionsOf(hapi).PodsUpToDate?.message).toContain(
       "Pod bare has no owner that would make it anew; delete it.",
     );
-    const events = await api.list("Event", TENANT);
-    const told = events.map(({ reason, type }) => `${String(type)} ${String(reason)}`);
-    expect(told).toContain("Warning StalePodsLeftAlone");
-    expect(told.filter((text) => text === "Normal RestartedStalePods").length).toBeGreaterThan(2);
+    // Events are written beside the status, which does not wait for them.
+    await eventually(async () => {
+      const events = await api.list("Event", TENANT);
+      const told = events.map(({ reason, type }) => `${String(type)} ${String(reason)}`);
+      expect(told).toContain("Warning StalePodsLeftAlone");
+      expect(told.filter((text) => text === "Normal RestartedStalePods").length).toBeGreaterThan(2);
+    });
 
     await api.remove({ kind: "Pod", namespace: TENANT, name: "bare" });
     await untilCondition(api, tenant, { type: "PodsUpToDate", reason: "UpToDate" });

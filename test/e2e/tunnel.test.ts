@@ -181,8 +181,11 @@ describeDataPlane("through the tunnel", () => {
     const kubectl = await kubectlOf(other, otherNode, [server, "certificate"]);
     const { stderr } = await kubectl.run("create", "configmap", name);
     expect(stderr).toBe("");
-    const lines = (await readFile(auditLog, "utf8")).split("\n").filter((line) => line !== "");
-    const events = lines.map((line) => JSON.parse(line) as AuditEvent);
+    // A line of somebody else's may be half written.
+    const lines = (await readFile(auditLog, "utf8")).split("\n");
+    const events = lines
+      .filter((line) => line.includes(`"${name}"`))
+      .map((line) => JSON.parse(line) as AuditEvent);
     const created = events.filter(
       ({ verb, objectRef }) => verb === "create" && objectRef?.name === name,
     );
@@ -217,11 +220,11 @@ async function answerTo(text: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connectTcp(tunnelPort, "127.0.0.1");
     let seen = "";
-    socket.setTimeout(2_000, () => socket.destroy());
+    socket.setTimeout(20_000, () => socket.destroy());
     socket.on("data", (chunk: Buffer) => {
       seen += chunk.toString("latin1");
       // What is answered completely is not waited for.
-      if (seen.includes("\r\n\r\n")) socket.end();
+      if (seen.includes("\r\n\r\n")) socket.destroy();
     });
     socket.on("error", reject);
     socket.on("close", () => {
