@@ -20,9 +20,8 @@ import {
   type Seen,
   type Send,
 } from "../harness/gateway-client";
-import { routedPod } from "../harness/objects";
 import { addPlayedPod, bindClusterRole, podKubectl, type PodKubectl } from "../harness/pod-kubectl";
-import { START_TIMEOUT_MS } from "../harness/stage";
+import { START_TIMEOUT_MS, untilRouted } from "../harness/stage";
 import { describeDataPlane } from "./data-plane-choice";
 
 jest.setTimeout(180_000);
@@ -64,11 +63,7 @@ beforeAll(async () => {
   await bindClusterRole(tenant.hosted, "system:basic-user", "--group=system:unauthenticated");
   await bindClusterRole(tenant.hosted, "cluster-admin", "--serviceaccount=default:robot");
   await Promise.all([tenant.untilReady(), other.untilReady()]);
-  // The admission process hears of the route for itself.
-  await eventually(async () => {
-    const { body } = await stage.api.tryToCreate(routedPod(tenant.namespace, "trial"));
-    if (body.spec?.hostAliases === undefined) throw new Error("Pods are not routed");
-  });
+  await untilRouted(stage.api, tenant.namespace);
   client = await tenant.addClient({ name: "client" });
   const service = await stage.api.get({
     kind: "Service",
@@ -336,13 +331,10 @@ describeDataPlane("without its filter, while fairlead is away", () => {
       } finally {
         await stage.fairlead.watch.start();
       }
-      await eventually(
-        async () => {
-          expect(await misdirected()).toBe(MISDIRECTED);
-          expect(await whoIs(byHttp2, { client: jane })).toEqual(JANE);
-        },
-        { timeoutMs: 60_000 },
-      );
+      await eventually(async () => {
+        expect(await misdirected()).toBe(MISDIRECTED);
+        expect(await whoIs(byHttp2, { client: jane })).toEqual(JANE);
+      });
       await tenant.untilReady();
       // An Envoy that had not heard of the sabotage yet would not show whether it is mended.
       await eventually(async () => {
@@ -380,13 +372,10 @@ describeDataPlane("without its filter, while fairlead is away", () => {
     } finally {
       await stage.fairlead.watch.start();
     }
-    await eventually(
-      async () => {
-        expect((await sharedFilter()).spec).toEqual(before.spec);
-        expect(await waiting()).toEqual(stage.gateway.replicas.map(() => 0));
-      },
-      { timeoutMs: 60_000 },
-    );
+    await eventually(async () => {
+      expect((await sharedFilter()).spec).toEqual(before.spec);
+      expect(await waiting()).toEqual(stage.gateway.replicas.map(() => 0));
+    });
     expect(await whoIs(byHttp2, { client: jane })).toEqual(JANE);
   });
 });

@@ -3,10 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { eventually } from "../harness/eventually";
 import type { ClientPod, ExposedTenant } from "../harness/exposed-tenant";
 import { setExposureStage, type ExposureStage } from "../harness/exposure-stage";
-import { routedPod } from "../harness/objects";
 import { startCommand, type PodCommand } from "../harness/pod-command";
 import { addPlayedPod, bindClusterRole, podKubectl } from "../harness/pod-kubectl";
-import { START_TIMEOUT_MS } from "../harness/stage";
+import { START_TIMEOUT_MS, untilRouted } from "../harness/stage";
 import { describeLong } from "./data-plane-choice";
 
 jest.setTimeout(START_TIMEOUT_MS);
@@ -49,11 +48,7 @@ describeLong("a stream that is idle for 11 minutes", () => {
     stage = await setExposureStage();
     tenant = await stage.addTenant({ name: "tenant-a", replicaZones: ["zone-1", "zone-2"] });
     await tenant.untilReady();
-    // The admission process hears of the route for itself.
-    await eventually(async () => {
-      const { body } = await stage.api.tryToCreate(routedPod(tenant.namespace, "trial"));
-      if (body.spec?.hostAliases === undefined) throw new Error("Pods are not routed");
-    });
+    await untilRouted(stage.api, tenant.namespace);
     client = await tenant.addClient({ name: "client" });
     await tenant.hosted.tokenFor(identities.token.account);
     await bindClusterRole(tenant.hosted, "cluster-admin", "--serviceaccount=default:robot");

@@ -23,11 +23,11 @@ import {
   type Load,
   type LoadReport,
 } from "../harness/load";
-import { routedPod, service } from "../harness/objects";
+import { service } from "../harness/objects";
 import { inParallel } from "../harness/parallel";
 import { bindClusterRole } from "../harness/pod-kubectl";
 import { processUsers } from "../harness/requests";
-import { conditionsOf, START_TIMEOUT_MS, untilCondition } from "../harness/stage";
+import { START_TIMEOUT_MS, conditionsOf, untilCondition, untilRouted } from "../harness/stage";
 import { issueServer, makeTenantKeys, tenantObjects, type TenantKeys } from "../harness/tenant";
 import { describeDataPlane } from "./data-plane-choice";
 
@@ -84,11 +84,7 @@ beforeAll(async () => {
   token = await tenant.hosted.tokenFor({ namespace: "default", name: "robot" });
   await bindClusterRole(tenant.hosted, "cluster-admin", "--serviceaccount=default:robot");
   await tenant.untilReady();
-  // The admission process hears of the route for itself.
-  await eventually(async () => {
-    const { body } = await stage.api.tryToCreate(routedPod(tenant.namespace, "trial"));
-    if (body.spec?.hostAliases === undefined) throw new Error("Pods are not routed");
-  });
+  await untilRouted(stage.api, tenant.namespace);
   client = await tenant.addClient({ name: "client" });
   const caPem = tenant.publicCA.certificatePem;
   const expose = async (address: string) => plane.expose(address);

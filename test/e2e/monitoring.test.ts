@@ -19,7 +19,13 @@ import {
   routedPod,
 } from "../harness/objects";
 import { promtool } from "../harness/promtool";
-import { setStage, START_TIMEOUT_MS, untilCondition, type Stage } from "../harness/stage";
+import {
+  setStage,
+  START_TIMEOUT_MS,
+  untilCondition,
+  type Stage,
+  untilRouted,
+} from "../harness/stage";
 import {
   issuedCertificates,
   makeTenantKeys,
@@ -172,11 +178,7 @@ describe("both processes, seen from outside", () => {
           .filter(({ labels }) => labels.capability === "pods")
           .map(({ labels: { action, reason }, value }) => [`${action} ${reason}`, value]),
       );
-    // The webhook, and the Service that the watch process made, are heard of a moment later than they are there.
-    await eventually(async () => {
-      const { body } = await stage.api.tryToCreate(routedPod(tenant, "tried"));
-      expect(body.spec?.hostAliases).toBeDefined();
-    });
+    await untilRouted(stage.api, tenant);
     const before = countsIn(await scrape("admission"));
     await stage.api.create(routedPod(tenant, "routed"));
     const denial = await stage.refusal(["create", "-f", "-"], routedPod("broken", "denied"));

@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { LARGE_CASES_VERSION } from "../e2e/versions";
-import { eventually } from "../harness/eventually";
 import { namespace, routeConfigMap, routedPod, service } from "../harness/objects";
-import { START_TIMEOUT_MS } from "../harness/stage";
+import { START_TIMEOUT_MS, untilRouted } from "../harness/stage";
 import { setWebhookStage, type WebhookStage } from "../harness/webhook-stage";
 import { fault, isOnce } from "./fault";
 import { fuzz, type Target } from "./fuzz";
@@ -65,13 +64,7 @@ describe("admission while things go wrong", () => {
     const [watcher] = stage.watchers;
     await Promise.all([...stage.replicas, watcher].map(async (each) => each?.start()));
     // The API server hears for itself of what the watcher makes of the webhook.
-    await eventually(
-      async () => {
-        const { body } = await stage.api.tryToCreate(routedPod("routed", "first"));
-        if (body.spec?.hostAliases === undefined) throw new Error("Pods are not routed");
-      },
-      { timeoutMs: 90_000 },
-    );
+    await untilRouted(stage.api, "routed", { timeoutMs: 90_000 });
   }, START_TIMEOUT_MS);
 
   afterAll(async () => {

@@ -2,7 +2,6 @@ import { createCA, startCluster, startDataPlane, type DataPlane } from "../clust
 import { LARGE_CASES_VERSION } from "../e2e/versions";
 import { Api } from "../harness/api";
 import { startApiProxy } from "../harness/fault-proxy";
-import { eventually } from "../harness/eventually";
 import {
   addTenant,
   issueServed,
@@ -12,10 +11,10 @@ import {
 import { startFairlead } from "../harness/fairlead";
 import { installHardened, userOf } from "../harness/hardened";
 import { startLoad, type Load } from "../harness/load";
-import { internalGateway, routedPod, secret, service } from "../harness/objects";
+import { internalGateway, secret, service } from "../harness/objects";
 import { createForeign, lookalikes } from "../harness/oracle";
 import { bindClusterRole } from "../harness/pod-kubectl";
-import { keepLogs, speak } from "../harness/stage";
+import { keepLogs, speak, untilRouted } from "../harness/stage";
 import { GATEWAYS, redirected, type FaultStage } from "./stage";
 import { createWitness } from "./witness";
 
@@ -67,14 +66,6 @@ async function addExposed(api: Api, plane: DataPlane): Promise<ExposedTenant> {
     service(TENANT, "etcd-main-client"),
   ]);
   return tenant;
-}
-
-/** Waits until Pods are routed: the admission process hears of the route for itself. */
-async function untilRouted(api: Api): Promise<void> {
-  await eventually(async () => {
-    const { body } = await api.tryToCreate(routedPod(TENANT, "trial"));
-    if (body.spec?.hostAliases === undefined) throw new Error("Pods are not routed");
-  });
 }
 
 async function rotate(tenant: ExposedTenant): Promise<void> {
@@ -139,7 +130,7 @@ export async function setExposedFaultStage(): Promise<ExposedFaultStage> {
     const witness = createWitness({ cluster, api, foreign, expected, user: userOf("watch") });
     await witness.converged();
     await bindClusterRole(tenant.hosted, "cluster-admin", "--serviceaccount=default:robot");
-    await untilRouted(api);
+    await untilRouted(api, TENANT);
     const client = await tenant.addClient({ name: "client" });
     return {
       cluster,

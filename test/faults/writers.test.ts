@@ -117,9 +117,7 @@ describe("fairlead among others who write", () => {
       await stage.witness.converged();
       const before = await copiesOf(stage, tenant);
       const expired = { type: "ResolvedRefs", status: "False", reason: "Expired" };
-      await eventually(async () => untilCondition(stage.api, { namespace: tenant }, expired), {
-        timeoutMs: 2 * VALIDITY_MS,
-      });
+      await untilCondition(stage.api, { namespace: tenant }, expired);
       const lost =
         (await copiesOf(stage, tenant)).join() === before.join() ? [] : ["the last good copy"];
       await setSecret(stage, place, await issueFor(86_400_000));

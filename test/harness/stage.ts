@@ -3,8 +3,8 @@ import { basename, join } from "node:path";
 import { startCluster, type ClusterOptions, type EmbeddedCluster } from "../cluster";
 import { Api, type AnyObject } from "./api";
 import { startFairlead, type Fairlead, type FairleadOptions } from "./fairlead";
-import { eventually } from "./eventually";
-import { node } from "./objects";
+import { eventually, type Patience } from "./eventually";
+import { node, routedPod } from "./objects";
 
 /** Long enough to find or build the programs of a version. */
 export const START_TIMEOUT_MS = 1_800_000;
@@ -141,4 +141,16 @@ export async function untilCondition(
     );
     throw new Error(`HostedAPIServer ${namespace}/${name} should have ${want} and has ${have}`);
   });
+}
+
+/** Waits until Pods of a namespace are routed: the admission process, and who calls it, hear of a route for themselves. */
+export async function untilRouted(
+  api: Api,
+  inNamespace: string,
+  patience: Patience = {},
+): Promise<void> {
+  await eventually(async () => {
+    const { body } = await api.tryToCreate(routedPod(inNamespace, "trial"));
+    if (body.spec?.hostAliases === undefined) throw new Error("Pods are not routed");
+  }, patience);
 }
