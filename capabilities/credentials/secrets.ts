@@ -7,6 +7,7 @@ import {
   LABEL_NAMESPACE,
   LABEL_USE,
   MANAGED_BY,
+  isManaged,
 } from "../../lib/domain/names";
 import type { Issuer, KeyPair, ProxyClient } from "./resolve";
 import type { Secret } from "./sources";
@@ -189,7 +190,7 @@ export function readMark(object: KubernetesObject): Mark | undefined {
   const labels = object.metadata.labels ?? {};
   const { [LABEL_NAMESPACE]: namespace, [LABEL_NAME]: name, [LABEL_USE]: value } = labels;
   const use = USES.find((each) => each === value);
-  if (labels[LABEL_MANAGED_BY] !== MANAGED_BY) return undefined;
+  if (!isManaged(object)) return undefined;
   if (namespace === undefined || name === undefined || use === undefined) return undefined;
   return { namespace, name, use };
 }

@@ -14,7 +14,7 @@ import {
   type CacheContext,
   type WatchCaches,
 } from "../../lib/cluster";
-import { LABEL_MANAGED_BY, MANAGED_BY, ROUTE_CONFIG_MAP } from "../../lib/domain/names";
+import { isManaged, LABEL_MANAGED_BY, MANAGED_BY, ROUTE_CONFIG_MAP } from "../../lib/domain/names";
 import type { ConfigMap } from "../../lib/domain/route-config";
 
 /** A Gateway of Istio's that may be somebody else's: what it selects, and which hosts it serves on which ports. */
@@ -56,16 +56,13 @@ const ISTIO = "networking.istio.io/v1";
 const LIST_TIMEOUT_MS = 30_000;
 const OWN = `${LABEL_MANAGED_BY}=${MANAGED_BY}`;
 
-const isOwn = ({ metadata }: KubernetesObject): boolean =>
-  metadata.labels?.[LABEL_MANAGED_BY] === MANAGED_BY;
-
 function metadataAlone({ metadata }: KubernetesObject): KubernetesObject["metadata"] {
   const { name, namespace = "", uid = "", resourceVersion = "", creationTimestamp = "" } = metadata;
   return { name, namespace, uid, resourceVersion, creationTimestamp };
 }
 
 function projectGateway(gateway: AnyGateway | Gateway): AnyGateway | Gateway {
-  if (isOwn(gateway)) return gateway;
+  if (isManaged(gateway)) return gateway;
   const { selector, servers = [] } = gateway.spec as AnyGateway["spec"];
   return {
     apiVersion: gateway.apiVersion,
@@ -80,7 +77,7 @@ function projectGateway(gateway: AnyGateway | Gateway): AnyGateway | Gateway {
 
 /** Of a foreign policy it matters whom it isolates in which direction, not what it lets through. */
 function projectPolicy(policy: NetworkPolicy): NetworkPolicy {
-  if (isOwn(policy)) return policy;
+  if (isManaged(policy)) return policy;
   const { podSelector = {}, policyTypes, egress } = policy.spec;
   return {
     apiVersion: policy.apiVersion,

@@ -8,7 +8,7 @@ import {
 } from "../../lib/cluster";
 import { findCondition } from "../../lib/domain/conditions";
 import { keyOf, splitKey } from "../../lib/domain/keys";
-import { LABEL_MANAGED_BY, MANAGED_BY } from "../../lib/domain/names";
+import { isManaged } from "../../lib/domain/names";
 import type { ExposureCaches } from "./caches";
 import { KubeconfigSecrets } from "./clients";
 import { GatewayReconciler } from "./gateways/reconcile";
@@ -171,7 +171,7 @@ class Exposure implements ExposureController {
     });
     caches.networkPolicies.onChange(({ object }) => {
       // fairlead's own are told by their index.
-      if (object.metadata.labels?.[LABEL_MANAGED_BY] === MANAGED_BY) return;
+      if (isManaged(object)) return;
       this.#wakeNamespace(object);
       for (const gateway of caches.internalGateways.list(object.metadata.namespace)) {
         this.#wakeAttached(keyOf(gateway));

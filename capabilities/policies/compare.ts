@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { equals } from "ramda";
 import { IN_FORCE_CONFIG_MAP } from "../../lib/domain/admission-policies";
-import { GROUP, LABEL_MANAGED_BY, MANAGED_BY } from "../../lib/domain/names";
+import { GROUP, isManaged } from "../../lib/domain/names";
 import type { KubernetesObject } from "../../lib/api";
 import type { AnyPolicy } from "./observed";
 
@@ -11,11 +11,6 @@ export const ANNOTATION_SPEC_HASH = `${GROUP}/spec-hash`;
 /** A hash of anything that is JSON, 16 hex digits. */
 export function digest(value: unknown): string {
   return createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 16);
-}
-
-/** Whether an object is fairlead's by its label. */
-export function isOwn({ metadata }: KubernetesObject): boolean {
-  return metadata.labels?.[LABEL_MANAGED_BY] === MANAGED_BY;
 }
 
 /**
@@ -61,7 +56,7 @@ export type Comparison =
 /** Compares an object with how it is to be. */
 export function compare(live: AnyPolicy | undefined, wanted: AnyPolicy): Comparison {
   if (live === undefined) return "missing";
-  if (!isOwn(live)) return "foreign";
+  if (!isManaged(live)) return "foreign";
   const isSame = covers(live.spec, wanted.spec);
   const hash = live.metadata.annotations?.[ANNOTATION_SPEC_HASH];
   if (!isSame) return hash === digest(wanted.spec) ? "edited" : "older";

@@ -20,6 +20,7 @@ import { keyOf } from "../../lib/domain/keys";
 import type { ConfigMap } from "../../lib/domain/route-config";
 import { RouteIndex } from "../../lib/domain/route-index";
 import type { Admission } from "../../lib/domain/admission";
+import { isManaged } from "../../lib/domain/names";
 import type { AdmissionSetting } from "../../lib/domain/settings";
 import {
   SYSTEM_NAMESPACE,
@@ -28,7 +29,7 @@ import {
   namedServices,
 } from "../../lib/domain/webhook";
 import { hasNamespace, widthOf, type WebhookFields } from "../../lib/domain/webhook-state";
-import { digest, isLasting, isOwn, nameOf } from "./compare";
+import { digest, isLasting, nameOf } from "./compare";
 import { ApiServers, type ServerAddress, type Width } from "./discovery";
 import { execute, marked, readMark, writeMark } from "./execute";
 import { inForceObjects } from "./in-force";
@@ -230,7 +231,7 @@ class Policies implements PoliciesController {
     for (const each of counted) this.#namespaceChanged(each);
     const { isTrusted, foreignAtMs } = this.#memory;
     const isSettled = isTrusted === true && foreignAtMs.size === 0;
-    if (!isSettled || !isOwn(object) || !isOwn(previous)) this.#wake();
+    if (!isSettled || !isManaged(object) || !isManaged(previous)) this.#wake();
   }
 
   #wake(): void {
@@ -472,7 +473,7 @@ class Policies implements PoliciesController {
   #keepParameters({ admission, plan }: Planned, { live, webhook }: Observed): void {
     const before = this.#parameterMode;
     const isOnTheWay = admission.by === "policies" || this.#isWanted(admission);
-    const isActing = live.some((each) => isOwn(each) && !isLasting(each));
+    const isActing = live.some((each) => isManaged(each) && !isLasting(each));
     const isKept = isOnTheWay || (isActing && webhook.kind !== "absent");
     if (plan.step === "params" && !plan.wanted) this.#parameterMode = "remove";
     else if (isKept) this.#parameterMode = "keep";

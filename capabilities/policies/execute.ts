@@ -1,5 +1,5 @@
 import { IN_FORCE_CONFIG_MAP } from "../../lib/domain/admission-policies";
-import type { OwnerReference } from "../../lib/api";
+import type { KubernetesObject, OwnerReference } from "../../lib/api";
 import { refOf, type KubernetesClient } from "../../lib/cluster";
 import {
   FIELD_MANAGERS,
@@ -31,7 +31,7 @@ export function marked(object: AnyPolicy, owner: OwnerReference | undefined): An
 }
 
 /** An object as it is to be, with what others have added to its metadata. */
-function over(seen: AnyPolicy, object: AnyPolicy): AnyPolicy {
+function over<T extends KubernetesObject>(seen: T, object: T): T {
   const { labels, annotations, resourceVersion = "" } = seen.metadata;
   return {
     ...object,
@@ -63,6 +63,19 @@ export async function execute(client: KubernetesClient, write: Write): Promise<v
   }
 }
 
+/**
+ * Makes a ConfigMap as it is to be, or brings the one that is there in line.
+ * @throws ApiError with reason Conflict or AlreadyExists when it is not as it was seen any more.
+ */
+export async function writeConfigMap(
+  client: KubernetesClient,
+  wanted: ConfigMap,
+  live: ConfigMap | undefined,
+): Promise<void> {
+  if (live === undefined) await client.create(wanted, fieldManager);
+  else await client.replace(over(live, wanted), fieldManager);
+}
+
 /** The ConfigMap that holds the mark. */
 const markRef = {
   apiVersion: "v1",
@@ -89,7 +102,7 @@ export async function writeMark(
     [LABEL_NAMESPACE]: SYSTEM_NAMESPACE,
     ...markLabels,
   };
-  const object = {
+  const wanted = {
     apiVersion: "v1",
     kind: "ConfigMap",
     metadata: {
@@ -100,11 +113,6 @@ export async function writeMark(
     },
     data: { mark },
   };
-  if (live === undefined) await client.create<ConfigMap>(object, fieldManager);
-  else {
-    const { resourceVersion = "" } = live.metadata;
-    const metadata = { ...object.metadata, resourceVersion };
-    await client.replace<ConfigMap>({ ...object, metadata }, fieldManager);
-  }
+  await writeConfigMap(client, wanted, live);
   return true;
 }

@@ -11,16 +11,12 @@ import {
   type ServiceObject,
 } from "../../lib/cluster";
 import { PARAMETERS_CONFIG_MAP, parameterLabels } from "../../lib/domain/admission-policies";
-import {
-  FIELD_MANAGERS,
-  LABEL_MANAGED_BY,
-  LABEL_NAMESPACE,
-  MANAGED_BY,
-} from "../../lib/domain/names";
+import { isManaged, LABEL_MANAGED_BY, LABEL_NAMESPACE, MANAGED_BY } from "../../lib/domain/names";
 import type { ConfigMap } from "../../lib/domain/route-config";
 import type { RouteInputs } from "../../lib/domain/routes";
 import { ignoredNamespaces, SYSTEM_NAMESPACE } from "../../lib/domain/webhook";
-import { covers, digest, isOwn } from "./compare";
+import { covers, digest } from "./compare";
+import { writeConfigMap } from "./execute";
 import type { ParamsState } from "./observed";
 import {
   clusterParamsOf,
@@ -57,8 +53,6 @@ export interface ParameterOptions {
   /** Whether the webhook has had all of a namespace for so long that every API server knows it. */
   readonly isLeft: (namespace: string) => boolean;
 }
-
-const fieldManager = FIELD_MANAGERS.policies;
 
 /**
  * The ConfigMaps that policies read: one in each namespace that has a route or HostedAPIServers, and one of the whole
@@ -114,10 +108,10 @@ export class ParameterMaps {
       outOfLine: all
         .filter((namespace) => !this.isInTheWay(namespace))
         .filter((namespace) => this.#isOutOfLine(namespace)).length,
-      own: live.filter(isOwn).length,
+      own: live.filter(isManaged).length,
       foreign: [...foreign].sort(),
       foreignShared:
-        shared !== undefined && !isOwn(shared)
+        shared !== undefined && !isManaged(shared)
           ? `${SYSTEM_NAMESPACE}/${PARAMETERS_CONFIG_MAP}`
           : undefined,
     };
@@ -142,7 +136,8 @@ export class ParameterMaps {
    */
   async keep(namespace: string): Promise<"create" | "change" | "delete" | "none" | "wait"> {
     const live = this.#find(namespace);
-    if ((live !== undefined && !isOwn(live)) || this.options.owner() === undefined) return "none";
+    if ((live !== undefined && !isManaged(live)) || this.options.owner() === undefined)
+      return "none";
     const isEarly = this.#isLarge(namespace) && !this.options.isLeft(namespace);
     // Policies lead Pods where they were led before, until all of them reach the webhook.
     if (isEarly && live?.data?.[PARAMETERS.hosts] !== undefined) return "wait";
@@ -167,7 +162,7 @@ export class ParameterMaps {
   /** Takes those of a namespace away. */
   async remove(namespace: string): Promise<"delete" | "none"> {
     const live = this.#find(namespace);
-    if (live === undefined || !isOwn(live)) return "none";
+    if (live === undefined || !isManaged(live)) return "none";
     await this.#delete(live);
     return "delete";
   }
@@ -193,7 +188,7 @@ export class ParameterMaps {
     if (this.#isLarge(namespace)) return true;
     if (this.#wish(namespace).data === undefined) return false;
     const live = this.#find(namespace);
-    return this.#refused.has(namespace) || (live !== undefined && !isOwn(live));
+    return this.#refused.has(namespace) || (live !== undefined && !isManaged(live));
   }
 
   #isLarge(namespace: string): boolean {
@@ -203,7 +198,7 @@ export class ParameterMaps {
   #isOutOfLine(namespace: string): boolean {
     const live = this.#find(namespace);
     const wish = this.#wish(namespace);
-    if (wish.data === undefined) return live !== undefined && isOwn(live);
+    if (wish.data === undefined) return live !== undefined && isManaged(live);
     return live === undefined || !this.#isAs(live, wish);
   }
 
@@ -284,21 +279,12 @@ export class ParameterMaps {
   }
 
   async #write({ namespace, data = {} }: Wish, live: ConfigMap | undefined): Promise<void> {
-    const { client } = this.context;
-    const wanted = this.#metadata(namespace);
-    const object = { apiVersion: "v1", kind: "ConfigMap", data };
-    if (live === undefined) {
-      await client.create<ConfigMap>({ ...object, metadata: wanted }, fieldManager);
-      return;
-    }
-    const { resourceVersion = "", labels, annotations = {} } = live.metadata;
-    const metadata = {
-      ...wanted,
-      resourceVersion,
-      labels: { ...labels, ...wanted.labels },
-      ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
-    };
-    await client.replace<ConfigMap>({ ...object, metadata }, fieldManager);
+    const metadata = this.#metadata(namespace);
+    await writeConfigMap(
+      this.context.client,
+      { apiVersion: "v1", kind: "ConfigMap", metadata, data },
+      live,
+    );
   }
 
   async #delete({ metadata, apiVersion, kind }: ConfigMap): Promise<void> {

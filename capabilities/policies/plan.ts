@@ -1,5 +1,6 @@
 import type { Admission, WebhookReason } from "../../lib/domain/admission";
-import { compare, digest, isLasting, isOwn, nameOf, type Comparison } from "./compare";
+import { isManaged } from "../../lib/domain/names";
+import { compare, digest, isLasting, nameOf, type Comparison } from "./compare";
 import type { Memory, Observed, AnyPolicy } from "./observed";
 
 /** A change of a policy or a binding. */
@@ -68,7 +69,7 @@ function writesOf(compared: readonly Compared[]): readonly Write[] {
 
 /** Bindings first: what is not bound does nothing. */
 function deletionsOf(objects: readonly AnyPolicy[]): readonly Write[] {
-  const own = objects.filter((each) => isOwn(each) && !isLasting(each));
+  const own = objects.filter((each) => isManaged(each) && !isLasting(each));
   return [...own.filter(isBinding), ...own.filter((each) => !isBinding(each))].map((seen) => ({
     action: "delete",
     seen,

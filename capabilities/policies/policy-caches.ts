@@ -1,5 +1,6 @@
 import { openCache, type Cache, type CacheContext } from "../../lib/cluster";
-import { isOwn, nameOf } from "./compare";
+import { isManaged } from "../../lib/domain/names";
+import { nameOf } from "./compare";
 import type { AnyPolicy } from "./observed";
 import type { PolicyVersion } from "./resources";
 
@@ -7,7 +8,7 @@ const GROUP = "admissionregistration.k8s.io";
 
 /** Of a policy of somebody else nothing is needed but its name. */
 function project(object: AnyPolicy): AnyPolicy {
-  if (isOwn(object)) return object;
+  if (isManaged(object)) return object;
   const { name, uid = "", resourceVersion = "" } = object.metadata;
   const { apiVersion, kind } = object;
   return { apiVersion, kind, metadata: { name, uid, resourceVersion }, spec: {} };
@@ -43,7 +44,7 @@ export class PolicyCaches {
   list(names: ReadonlySet<string>): readonly AnyPolicy[] {
     return [...this.#validating, ...this.#mutating]
       .flatMap((cache) => cache.list())
-      .filter((object) => isOwn(object) || names.has(nameOf(object)));
+      .filter((object) => isManaged(object) || names.has(nameOf(object)));
   }
 
   stop(): void {

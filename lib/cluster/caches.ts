@@ -4,12 +4,7 @@ import type {
   KubernetesObject,
   PartialObjectMetadata,
 } from "../api";
-import {
-  API_VERSION,
-  ANNOTATION_SUPERSEDED_AT,
-  LABEL_MANAGED_BY,
-  MANAGED_BY,
-} from "../domain/names";
+import { API_VERSION, ANNOTATION_SUPERSEDED_AT, isManaged } from "../domain/names";
 import { openCache, openScopedCache, type Cache, type CacheContext } from "./cache";
 
 /** A Service, cut to what fairlead looks at. */
@@ -61,7 +56,7 @@ function projectSource(object: PartialObjectMetadata): PartialObjectMetadata {
     annotations,
     ownerReferences,
   } = object.metadata;
-  const own = labels?.[LABEL_MANAGED_BY] === MANAGED_BY;
+  const own = isManaged(object);
   const supersededAt = annotations?.[ANNOTATION_SUPERSEDED_AT];
   return {
     apiVersion: object.apiVersion,

@@ -13,6 +13,14 @@ export {
 /** Labels that fairlead puts on everything it makes, so that it is found again and nothing else is touched. */
 export const LABEL_MANAGED_BY = "app.kubernetes.io/managed-by";
 export const MANAGED_BY = "fairlead";
+
+/** Whether an object is fairlead's by its label. */
+export function isManaged(object: {
+  readonly metadata: { readonly labels?: Readonly<Record<string, string>> | undefined };
+}): boolean {
+  return object.metadata.labels?.[LABEL_MANAGED_BY] === MANAGED_BY;
+}
+
 export const LABEL_NAMESPACE = `${GROUP}/namespace`;
 export const LABEL_NAME = `${GROUP}/name`;
 /**

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { isOwn, nameOf } from "../../capabilities/policies/compare";
+import { nameOf } from "../../capabilities/policies/compare";
 import { marked } from "../../capabilities/policies/execute";
 import {
   NOTHING_REMEMBERED,
@@ -8,6 +8,7 @@ import {
   type Observed,
 } from "../../capabilities/policies/observed";
 import { planPolicies, type Planned, type PolicyStep } from "../../capabilities/policies/plan";
+import { isManaged } from "../../lib/domain/names";
 import type { AdmissionSetting } from "../../lib/domain/settings";
 
 // A cluster whose API servers hear of every write some time later, each in its own time and of each kind of objects in
@@ -222,7 +223,7 @@ describe("admission by policies", () => {
           const isAdmitting = setting !== "Webhook";
           expect(isWide).toBe(!isAdmitting);
           expect(hasParameters).toBe(isAdmitting);
-          expect([...policies.values()].filter(isOwn)).toHaveLength(
+          expect([...policies.values()].filter(isManaged)).toHaveLength(
             isAdmitting ? desired.length : 0,
           );
           const resting = simulation.state;

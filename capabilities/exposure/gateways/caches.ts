@@ -9,7 +9,7 @@ import {
   type Change,
   Freshest,
 } from "../../../lib/cluster";
-import { LABEL_MANAGED_BY, MANAGED_BY } from "../../../lib/domain/names";
+import { isManaged } from "../../../lib/domain/names";
 import type { EndpointSlice } from "./addresses";
 import { serviceNameOf } from "./internal-service";
 import { filterNameOf } from "./parts";
@@ -67,7 +67,7 @@ function projectPod({ apiVersion, kind, metadata, spec }: GatewayPod): GatewayPo
 
 /** Of somebody else's it matters only that it is there. */
 function projectFilter(filter: EnvoyFilter): EnvoyFilter {
-  if (filter.metadata.labels?.[LABEL_MANAGED_BY] === MANAGED_BY) return filter;
+  if (isManaged(filter)) return filter;
   const { name, namespace = "", uid = "", resourceVersion = "" } = filter.metadata;
   return {
     ...filter,

@@ -7,7 +7,7 @@ import type {
 } from "../../../lib/api";
 import { Freshest, type CacheContext, type Change, type ServiceObject } from "../../../lib/cluster";
 import { keyOf, splitKey } from "../../../lib/domain/keys";
-import { LABEL_MANAGED_BY, MANAGED_BY } from "../../../lib/domain/names";
+import { isManaged } from "../../../lib/domain/names";
 import type { AnyGateway, ExposureCaches } from "../caches";
 import { GatewayCacheSet, type GatewayCaches } from "./caches";
 import { serviceNameOf } from "./internal-service";
@@ -41,8 +41,7 @@ interface Watched {
 }
 
 function asForeignGateway(object: KubernetesObject): AnyGateway | undefined {
-  const isOwn = object.metadata.labels?.[LABEL_MANAGED_BY] === MANAGED_BY;
-  return isOwn ? undefined : (object as AnyGateway);
+  return isManaged(object) ? undefined : (object as AnyGateway);
 }
 
 function asPolicy(object: KubernetesObject): NetworkPolicy | undefined {

@@ -1,18 +1,15 @@
 import { equals } from "ramda";
 import type { InternalGateway, KubernetesObject, NetworkPolicy } from "../../../lib/api";
-import { LABEL_MANAGED_BY, LABEL_USE, MANAGED_BY, USE_GATEWAY } from "../../../lib/domain/names";
+import { isManaged, LABEL_USE, USE_GATEWAY } from "../../../lib/domain/names";
 import { gatewayNetworkPoliciesOf, marks } from "../resources";
 
 // A HostedAPIServer may have the same namespace and name, and so the same marks, and the owners are those of the
 // narrowed policies.
 const USE = { [LABEL_USE]: USE_GATEWAY } as const;
 
-const isMarked = ({ metadata }: KubernetesObject): boolean =>
-  metadata.labels?.[LABEL_MANAGED_BY] === MANAGED_BY;
-
 /** Whether a NetworkPolicy matters to InternalGateways: somebody else's, or one that is made for them. */
 export function concernsGateways(policy: NetworkPolicy): boolean {
-  return !isMarked(policy) || policy.metadata.labels?.[LABEL_USE] === USE[LABEL_USE];
+  return !isManaged(policy) || policy.metadata.labels?.[LABEL_USE] === USE[LABEL_USE];
 }
 
 /** Whether a NetworkPolicy is one that fairlead made for this InternalGateway. */

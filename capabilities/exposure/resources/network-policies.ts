@@ -9,12 +9,7 @@ import type {
   ObjectMeta,
 } from "../../../lib/api";
 import { intersect, isWithin } from "../../../lib/domain/label-selectors";
-import {
-  INTERNAL_SERVICE,
-  LABEL_MANAGED_BY,
-  LABEL_NAMESPACE_NAME,
-  MANAGED_BY,
-} from "../../../lib/domain/names";
+import { INTERNAL_SERVICE, LABEL_NAMESPACE_NAME, isManaged } from "../../../lib/domain/names";
 import {
   NETWORK_POLICY_ALLOWED,
   networkPolicyLabel,
@@ -83,8 +78,7 @@ function isolates({ spec }: NetworkPolicy, direction: Direction): boolean {
   return direction === "Ingress" || (spec.egress ?? []).length > 0;
 }
 
-const isForeign = ({ metadata }: NetworkPolicy): boolean =>
-  metadata.labels?.[LABEL_MANAGED_BY] !== MANAGED_BY;
+const isForeign = (policy: NetworkPolicy): boolean => !isManaged(policy);
 
 interface Isolation {
   /** Pods of the passage that are isolated already. */

@@ -7,6 +7,7 @@ import {
   LABEL_NAMESPACE,
   MANAGED_BY,
   ROUTE_CONFIG_MAP,
+  isManaged,
 } from "../../../lib/domain/names";
 import type { ConfigMap } from "../../../lib/domain/route-config";
 import { planWrite, type Write } from "../objects";
@@ -31,7 +32,7 @@ export interface RouteWish {
 /** Whether a route ConfigMap is fairlead's own. One of somebody else's is read by admission, and never written. */
 export function isOwnRoute(current: ConfigMap): boolean {
   const { namespace = "", labels } = current.metadata;
-  return labels?.[LABEL_MANAGED_BY] === MANAGED_BY && labels[LABEL_NAMESPACE] === namespace;
+  return isManaged(current) && labels?.[LABEL_NAMESPACE] === namespace;
 }
 
 /** The hosts that a route ConfigMap names, in its order. */
