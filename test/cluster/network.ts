@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { access, mkdir, readFile, writeFile } from "node:fs/promises";
+import { access, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type ChildProgram, launchUntilReady } from "./child-program";
@@ -192,6 +192,8 @@ async function startPod(ground: Ground, pod: PodPlaceRequest, index: number): Pr
   const readyPath = join(directory, "network-ready");
   const pidPath = join(directory, "network-pid");
   const { watchdog, prefix, signal } = ground;
+  // Of an earlier Pod of the name, whose process is gone.
+  await Promise.all([readyPath, pidPath].map(async (path) => rm(path, { force: true })));
   let isAttached = false;
   const isReady = async () => {
     if (!isAttached && (await exists(pidPath))) {
