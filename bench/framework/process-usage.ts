@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 
 /** What the kernel says of one process. */
 export interface ProcessUsage {
@@ -16,6 +16,22 @@ export interface MachineUsage {
 /** Linux counts the CPU time of processes in hundredths of a second (USER_HZ), whatever its own clock. */
 const TICK_MS = 10;
 
+interface Stat {
+  /** The name of the program, 15 characters of it at most. */
+  readonly name: string;
+  readonly cpuMs: number;
+}
+
+/** "pid (name) state ppid …", where the name may have anything in it; utime and stime are fields 14 and 15. */
+function parseStat(stat: string): Stat {
+  const end = stat.lastIndexOf(")");
+  const fields = stat.slice(end + 2).split(" ");
+  return {
+    name: stat.slice(stat.indexOf("(") + 1, end),
+    cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS,
+  };
+}
+
 /**
  * Reads a process's usage. Linux only.
  * @throws when there is no such process.
@@ -25,11 +41,9 @@ export async function usageOf(pid: number): Promise<ProcessUsage> {
     readFile(`/proc/${pid}/stat`, "utf8"),
     readFile(`/proc/${pid}/status`, "utf8"),
   ]);
-  // "pid (name) state ppid …", where the name may have anything in it; utime and stime are fields 14 and 15.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const kilobytes = Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0);
   return {
-    cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS,
+    cpuMs: parseStat(stat).cpuMs,
     residentBytes: kilobytes * 1024,
   };
 }
@@ -38,6 +52,22 @@ export async function usageOf(pid: number): Promise<ProcessUsage> {
 export async function cpuMsOf(pids: readonly number[]): Promise<number> {
   const usages = await Promise.all(pids.map(usageOf));
   return usages.reduce((sum, { cpuMs }) => sum + cpuMs, 0);
+}
+
+/** CPU time of all processes that run on the machine, by the name of their program. Linux only. */
+export async function cpuMsByProgram(): Promise<ReadonlyMap<string, number>> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  // One that ends meanwhile is left out.
+  const stats = await Promise.all(
+    pids.map(async (pid) => readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined)),
+  );
+  const sums = new Map<string, number>();
+  for (const stat of stats) {
+    if (stat === undefined) continue;
+    const { name, cpuMs } = parseStat(stat);
+    sums.set(name, (sums.get(name) ?? 0) + cpuMs);
+  }
+  return sums;
 }
 
 /** Reads the machine's usage. Linux only. */

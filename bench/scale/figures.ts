@@ -48,7 +48,17 @@ function coldFigures(result: SizeResult, isLargest: boolean): readonly Figure[] 
       value: rounded(coldCpuMs[mode] / 1000, 2),
       unit: "s",
     })),
+    ...(isLargest ? programFigures(result) : []),
   ];
+}
+
+/** Whose work the time until all are Ready is. */
+function programFigures(result: SizeResult): readonly Figure[] {
+  return Object.entries(result.reachedCpuMs).map(([program, ms]) => ({
+    name: `CPU time until all are Ready, ${planes(result)}: ${program}`,
+    value: rounded(ms / 1000, 1),
+    unit: "s",
+  }));
 }
 
 function restFigures(result: SizeResult): readonly Figure[] {
@@ -186,11 +196,30 @@ function readyChart(result: SizeResult): Chart {
   };
 }
 
+function programChart(result: SizeResult): Chart {
+  return {
+    name: "programs",
+    title: `Cores until all of ${planes(result)} are Ready, by program`,
+    kind: "bars",
+    xLabel: "program",
+    yLabel: "CPU time (s)",
+    series: [
+      {
+        name: "CPU time",
+        points: Object.entries(result.reachedCpuMs).map(([program, ms]) => ({
+          x: program,
+          y: rounded(ms / 1000, 1),
+        })),
+      },
+    ],
+  };
+}
+
 function charts(results: readonly SizeResult[]): readonly Chart[] {
   const largest = results[results.length - 1];
   const log = { x: true, y: true };
   return [
-    ...(largest === undefined ? [] : [readyChart(largest)]),
+    ...(largest === undefined ? [] : [readyChart(largest), programChart(largest)]),
     bySize(results, {
       name: "convergence",
       title: "Cold start by the number of control planes",

@@ -9,6 +9,7 @@ import type { Step } from "../../test/cluster";
 import { Convergence, isReached, type Milestone } from "./convergence";
 import { CopyWatch } from "./copies";
 import { hostOf, issueServed, secondHostOf, type Landscape } from "./landscape";
+import { programsSince, readPrograms, type Program } from "./programs";
 import { isVersionRead, RequestLog, type LoggedRequest } from "./request-log";
 import type { ScaleStage } from "./stage";
 import { usageOf, type Usage } from "./usage";
@@ -36,6 +37,8 @@ export interface SizeResult {
   readonly pods: number;
   /** From the start of both processes until the last was there, in seconds. */
   readonly reachedSeconds: Readonly<Record<Milestone, number>>;
+  /** CPU time until then, in milliseconds, by program. */
+  readonly reachedCpuMs: Readonly<Record<Program, number>>;
   /** Of each control plane, in seconds. */
   readonly readySeconds: readonly number[];
   readonly coldRequests: readonly LoggedRequest[];
@@ -111,6 +114,7 @@ export class SizeRun {
   ) {
     const since = Date.now();
     const startedMs = performance.now();
+    const before = await readPrograms();
     await Promise.all([
       fairlead.watch.start(),
       fairlead.admission.start().then(async () => registerWebhook(this.stage.cluster, fairlead)),
@@ -122,6 +126,8 @@ export class SizeRun {
       },
     });
     const allReadyMs = performance.now();
+    const ownMs = perProcess((mode) => usageOf(fairlead[mode].pid).cpuMs);
+    const reachedCpuMs = programsSince(before, await readPrograms(), ownMs);
     await this.#untilQuiet();
     const seconds = (ms: number): number => (ms - startedMs) / 1000;
     return {
@@ -129,6 +135,7 @@ export class SizeRun {
         CredentialsSynced: seconds(Math.max(...reached.CredentialsSynced)),
         Ready: seconds(allReadyMs),
       },
+      reachedCpuMs,
       readySeconds: reached.Ready.map(seconds),
       coldRequests: await this.#requests(since),
       coldCpuMs: perProcess((mode) => usageOf(fairlead[mode].pid).cpuMs),
@@ -162,11 +169,12 @@ export class SizeRun {
     restCpuMsPerMs: number,
     change: (tenant: string) => Promise<void>,
   ): Promise<ChangeCost> {
-    const { changes } = this.options;
+    const { tenants } = this.landscape;
+    // Once for each at most: the second time a host is there already.
+    const changes = Math.min(this.options.changes, tenants.length);
     const since = Date.now();
     const startedMs = performance.now();
     const before = cpuOf(fairlead);
-    const { tenants } = this.landscape;
     for (let index = 0; index < changes; index += 1) {
       // Spread over all, so that no place in the landscape is special.
       const at = Math.floor((index * tenants.length) / changes);
