@@ -10,11 +10,10 @@ import type {
 } from "../../../lib/api";
 import { Freshest, type Cache } from "../../../lib/cluster";
 import {
-  LABEL_MANAGED_BY,
+  isManaged,
   LABEL_NAME,
   LABEL_NAMESPACE,
   LABEL_USE,
-  MANAGED_BY,
   USE_GATEWAY,
   USE_TUNNEL,
 } from "../../../lib/domain/names";
@@ -22,9 +21,9 @@ import type { ExposureCaches } from "../caches";
 import type { OwnObjects, OwnTunnel } from "./observed";
 
 /** The key of the HostedAPIServer that an object was made for; undefined where it was not made for one. */
-export function serverKeyOf({ metadata }: KubernetesObject): string | undefined {
-  const { labels = {}, ownerReferences = [] } = metadata;
-  if (labels[LABEL_MANAGED_BY] !== MANAGED_BY) return undefined;
+export function serverKeyOf(object: KubernetesObject): string | undefined {
+  const { labels = {}, ownerReferences = [] } = object.metadata;
+  if (!isManaged(object)) return undefined;
   const [namespace = "", name = ""] = [labels[LABEL_NAMESPACE], labels[LABEL_NAME]];
   if (namespace === "" || name === "") return undefined;
   // An InternalGateway can have the same namespace and name; what is made for it says so, or is owned by it.
