@@ -8,20 +8,21 @@ import { CONTROLLERS, evenly, type Shape } from "./shapes";
 import { measureSpeed, type SpeedPlan } from "./speed";
 import { setStage, type Stage } from "./stage";
 
+interface Amounts {
+  readonly runs: number;
+  readonly requests: number;
+  readonly watches: number;
+}
+
 /** How much is measured. */
 interface Plan {
   /** Of how requests spread, in each mode. */
-  readonly spread: { readonly runs: number; readonly requests: number; readonly watches: number };
-  readonly aftermath: {
-    readonly modes: readonly Mode[];
-    readonly runs: number;
-    readonly requests: number;
-    readonly watches: number;
-  };
+  readonly spread: Amounts;
+  readonly aftermath: Amounts & { readonly modes: readonly Mode[] };
   readonly speed: SpeedPlan;
   readonly consumption: ConsumptionPlan;
   /** kube-apiserver's `--goaway-chance`, in L4. */
-  readonly goawayChances: readonly number[];
+  readonly goaway: Amounts & { readonly chances: readonly number[] };
 }
 
 const FULL: Plan = {
@@ -30,7 +31,7 @@ const FULL: Plan = {
   speed: { rounds: 10, fullRequests: 12_000, serialRequests: 600 },
   consumption: { seconds: 60, intervalMs: 1_000, requestsPerSecond: 1_000 },
   // What kube-apiserver's help advises to start with, and the most that it takes.
-  goawayChances: [0.001, 0.02],
+  goaway: { chances: [0.001, 0.02], runs: 3, requests: 10_000, watches: 60 },
 };
 
 const QUICK: Plan = {
@@ -38,7 +39,7 @@ const QUICK: Plan = {
   aftermath: { modes: ["L7"], runs: 1, requests: 2_000, watches: 30 },
   speed: { rounds: 5, fullRequests: 3_000, serialRequests: 150 },
   consumption: { seconds: 6, intervalMs: 500, requestsPerSecond: 1_000 },
-  goawayChances: [],
+  goaway: { chances: [], runs: 0, requests: 0, watches: 0 },
 };
 
 const SHAPES: readonly Shape[] = [evenly(1), evenly(4), evenly(30), CONTROLLERS];
@@ -70,7 +71,7 @@ interface SpreadRequest {
   readonly stage: Stage;
   readonly mode: Mode;
   readonly series: string;
-  readonly amounts: Plan["spread"];
+  readonly amounts: Amounts;
 }
 
 async function measureSteady(request: SpreadRequest): Promise<readonly SpreadRuns[]> {
@@ -117,12 +118,14 @@ async function measureRestarts(
   return all;
 }
 
-async function measureGoaway(stage: Stage, plan: Plan): Promise<readonly SpreadRuns[]> {
+async function measureGoaway(
+  stage: Stage,
+  { chances, ...amounts }: Plan["goaway"],
+): Promise<readonly SpreadRuns[]> {
   const all: SpreadRuns[] = [];
-  for (const chance of plan.goawayChances) {
+  for (const chance of chances) {
     await stage.replaceServers([`--goaway-chance=${chance}`]);
     const series = `L4, --goaway-chance=${chance}`;
-    const amounts = plan.spread;
     all.push(...(await measureSteady({ stage, mode: "L4", series, amounts })));
   }
   return all;
@@ -146,7 +149,7 @@ async function measureAll(stage: Stage, plan: Plan, inStep: InStep): Promise<Par
   ]);
   const restarts = async () => measureRestarts(stage, plan.aftermath);
   spreads.push(...(await inStep("how requests spread 30 s after a restart", restarts)));
-  const goaway = async () => measureGoaway(stage, plan);
+  const goaway = async () => measureGoaway(stage, plan.goaway);
   spreads.push(...(await inStep("how requests spread with --goaway-chance", goaway)));
   return merge([spreadResult(spreads), speedResult(speeds), consumptionResult({ L4, L7 })]);
 }
