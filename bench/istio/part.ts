@@ -14,7 +14,7 @@ interface Plan {
   readonly rounds: number;
 }
 
-const FULL: Plan = { sizes: [10, 100, 500], rounds: 8 };
+const FULL: Plan = { sizes: [10, 100, 500], rounds: 16 };
 const QUICK: Plan = { sizes: [10, 50], rounds: 3 };
 
 type Sides = Readonly<Record<SideName, Side>>;
