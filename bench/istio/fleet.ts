@@ -89,6 +89,12 @@ export async function prepare(side: Side, newcomers: readonly ControlPlane[]): P
   await side.untilQuiet();
 }
 
+/** Takes away what newcomers' API servers are. */
+export async function dismiss(side: Side, newcomers: readonly ControlPlane[]): Promise<void> {
+  await side.remove(newcomers.flatMap((plane) => [...side.way.backendOf(plane)].reverse()));
+  await side.untilQuiet();
+}
+
 /** Makes the gateway serve one control plane more, looks what that takes, and takes it away again. */
 export async function arrive(side: Side, plane: ControlPlane, caPem: string): Promise<Arrival> {
   const objects = side.way.exposureOf(plane);

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Part, PartContext } from "../framework/part";
 import { interleave } from "../framework/statistics";
 import { fairleadWay } from "./fairlead-way";
-import { arrive, createFleet, grow, prepare, type Fleet } from "./fleet";
+import { arrive, createFleet, dismiss, grow, prepare, type Fleet } from "./fleet";
 import { gardenerWay } from "./gardener-way";
 import { istioResult, SIDES, type SideName, type SizeResult } from "./results";
 import { startSide, type Side } from "./side";
@@ -40,10 +40,13 @@ async function measureSize(
       fleet.newcomer(`newcomer-${size.to}-${round}`),
     ),
   );
-  for (const name of SIDES) {
-    await grow(sides[name], fleet, size);
-    await prepare(sides[name], newcomers);
-  }
+  for (const name of SIDES) await grow(sides[name], fleet, size);
+  // Before the newcomers' Services are there, of which the two ways have different numbers.
+  const holdings = {
+    fairlead: await sides.fairlead.holdings(),
+    "Gardener's way": await sides["Gardener's way"].holdings(),
+  };
+  for (const name of SIDES) await prepare(sides[name], newcomers);
   const arriveAt = (name: SideName) => async (round: number) => {
     const newcomer = newcomers[round];
     if (newcomer === undefined) throw new Error(`there is no newcomer ${round}`);
@@ -53,10 +56,7 @@ async function measureSize(
     rounds: size.rounds,
     variants: { fairlead: arriveAt("fairlead"), "Gardener's way": arriveAt("Gardener's way") },
   });
-  const holdings = {
-    fairlead: await sides.fairlead.holdings(),
-    "Gardener's way": await sides["Gardener's way"].holdings(),
-  };
+  for (const name of SIDES) await dismiss(sides[name], newcomers);
   return { controlPlanes: size.to, rounds, holdings };
 }
 
