@@ -1,5 +1,5 @@
 import { equals } from "ramda";
-import type { InternalGateway, KubernetesObject, NetworkPolicy } from "../../../lib/api";
+import type { InternalGateway, NetworkPolicy } from "../../../lib/api";
 import { isManaged, LABEL_USE, USE_GATEWAY } from "../../../lib/domain/names";
 import { gatewayNetworkPoliciesOf, marks } from "../resources";
 
