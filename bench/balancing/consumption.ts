@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CHOSEN } from "./algorithms";
 import type { Mode } from "./configuration";
 import type { LoadRequest } from "./load";
-import { usageOf } from "../framework/process-usage";
+import { usageOf } from "../../test/cluster/processes";
 import { MIX, WATCHED, withLoad } from "./scenes";
 import { CONTROLLERS } from "./shapes";
 import { difference, type PerServer } from "./spread";
@@ -64,8 +64,8 @@ interface Reading {
   readonly residentBytes: PerServer;
 }
 
-async function read(pids: readonly number[]): Promise<Reading> {
-  const usages = await Promise.all(pids.map(usageOf));
+function read(pids: readonly number[]): Reading {
+  const usages = pids.map(usageOf);
   return {
     atMs: performance.now(),
     cpuMs: usages.map(({ cpuMs }) => cpuMs),
@@ -74,13 +74,13 @@ async function read(pids: readonly number[]): Promise<Reading> {
 }
 
 async function sample(stage: Stage, plan: ConsumptionPlan): Promise<readonly Consumption[]> {
-  const { apiServers } = await stage.programs();
+  const { apiServers } = stage.programs();
   const samples: Consumption[] = [];
-  const start = await read(apiServers);
+  const start = read(apiServers);
   let last = start;
   while (last.atMs - start.atMs < plan.seconds * 1000) {
     await sleep(plan.intervalMs);
-    const next = await read(apiServers);
+    const next = read(apiServers);
     const elapsedMs = next.atMs - last.atMs;
     samples.push({
       seconds: (next.atMs - start.atMs) / 1000,

@@ -57,16 +57,12 @@ interface Cpu extends RequestCost {
   readonly idle: number;
 }
 
-async function cpuNow(load: Load, { gateways, apiServers, etcd }: Programs): Promise<Cpu> {
-  const [client, gateway, servers, store, machine] = await Promise.all([
-    cpuMsOf([load.pid]),
-    cpuMsOf(gateways),
-    cpuMsOf(apiServers),
-    cpuMsOf(etcd),
-    machineUsage(),
-  ]);
-  const rest = machine.busyMs - client - gateway - servers - store;
-  return { client, gateway, apiServers: servers, etcd: store, rest, idle: machine.idleMs };
+function cpuNow(load: Load, { gateways, apiServers, etcd }: Programs): Cpu {
+  const [client, gateway] = [cpuMsOf([load.pid]), cpuMsOf(gateways)];
+  const [servers, store] = [cpuMsOf(apiServers), cpuMsOf(etcd)];
+  const { busyMs, idleMs } = machineUsage();
+  const rest = busyMs - client - gateway - servers - store;
+  return { client, gateway, apiServers: servers, etcd: store, rest, idle: idleMs };
 }
 
 function busyOf({ client, gateway, apiServers, etcd, rest }: Cpu): number {
@@ -90,9 +86,9 @@ async function measure(load: Load, programs: Programs, plan: SpeedPlan): Promise
   await load.close();
   await send(load, full, openingRequests);
   const single = await send(load, serial, plan.serialRequests);
-  const before = await cpuNow(load, programs);
+  const before = cpuNow(load, programs);
   const report = await send(load, full, plan.fullRequests);
-  const after = await cpuNow(load, programs);
+  const after = cpuNow(load, programs);
   const idleMs = after.idle - before.idle;
   const busyMs = busyOf(after) - busyOf(before);
   return {
@@ -116,7 +112,7 @@ export async function measureSpeed(
 ): Promise<readonly Readonly<Record<Way, Speed>>[]> {
   const direct = startLoad(stage.client, stage.targetOf(full.connections, "servers"));
   const through = startLoad(stage.client, stage.targetOf(full.connections, "gateway"));
-  const programs = await stage.programs();
+  const programs = stage.programs();
   const throughGateway = (mode: "L4" | "L7") => async () => {
     await stage.configure(mode, CHOSEN[mode]);
     return measure(through, programs, plan);

@@ -69,7 +69,7 @@ export interface Stage {
   targetOf(connections: number, entry?: Entry): LoadTarget;
   counts(): Promise<Counts>;
   /** Ids of the programs that requests pass, by what they are; the API servers in the order of the replicas. */
-  programs(): Promise<Programs>;
+  programs(): Programs;
   stop(): Promise<void>;
 }
 
@@ -195,8 +195,8 @@ async function stageOn({ hosted, ...fixtures }: Ground, options: StageOptions): 
     targetOf: (connections, entry = "service") =>
       targetOf(tenant, { connections, addresses: addressesOf(ground(), entry) }),
     counts: async () => countsOf(tenant.hosted),
-    programs: async () => {
-      const names = [...(await plane.memory()).keys()];
+    programs: () => {
+      const names = [...plane.memory().keys()];
       const idsOf = (name: string): readonly number[] =>
         names
           .filter((one) => one.startsWith(`${name}-`))

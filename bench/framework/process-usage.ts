@@ -1,11 +1,5 @@
-import { readdir, readFile } from "node:fs/promises";
-
-/** What the kernel says of one process. */
-export interface ProcessUsage {
-  /** Since it started, on all cores. */
-  readonly cpuMs: number;
-  readonly residentBytes: number;
-}
+import { readdirSync, readFileSync } from "node:fs";
+import { allUsages, TICK_MS, usageOf } from "../../test/cluster/processes";
 
 /** Of the whole machine, all cores together, since it started. */
 export interface MachineUsage {
@@ -13,66 +7,35 @@ export interface MachineUsage {
   readonly idleMs: number;
 }
 
-/** Linux counts the CPU time of processes in hundredths of a second (USER_HZ), whatever its own clock. */
-const TICK_MS = 10;
-
-interface Stat {
-  /** The name of the program, 15 characters of it at most. */
-  readonly name: string;
-  readonly cpuMs: number;
-}
-
-/** "pid (name) state ppid …", where the name may have anything in it; utime and stime are fields 14 and 15. */
-function parseStat(stat: string): Stat {
-  const end = stat.lastIndexOf(")");
-  const fields = stat.slice(end + 2).split(" ");
-  return {
-    name: stat.slice(stat.indexOf("(") + 1, end),
-    cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS,
-  };
-}
-
 /**
- * Reads a process's usage. Linux only.
+ * Time on a CPU of all threads that a process has now, in milliseconds, to the nanosecond: for what takes less than the
+ * hundredths of a second of `usageOf` tell.
  * @throws when there is no such process.
+ * @see https://docs.kernel.org/scheduler/sched-stats.html#proc-pid-schedstat
  */
-export async function usageOf(pid: number): Promise<ProcessUsage> {
-  const [stat, status] = await Promise.all([
-    readFile(`/proc/${pid}/stat`, "utf8"),
-    readFile(`/proc/${pid}/status`, "utf8"),
-  ]);
-  const kilobytes = Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0);
-  return {
-    cpuMs: parseStat(stat).cpuMs,
-    residentBytes: kilobytes * 1024,
-  };
+export function exactCpuMsOf(pid: number): number {
+  return readdirSync(`/proc/${pid}/task`)
+    .map((thread) => readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8"))
+    .reduce((sum, text) => sum + Number(text.split(" ")[0]) / 1e6, 0);
 }
 
 /** CPU time of several processes together. */
-export async function cpuMsOf(pids: readonly number[]): Promise<number> {
-  const usages = await Promise.all(pids.map(usageOf));
-  return usages.reduce((sum, { cpuMs }) => sum + cpuMs, 0);
+export function cpuMsOf(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + usageOf(pid).cpuMs, 0);
 }
 
 /** CPU time of all processes that run on the machine, by the name of their program. Linux only. */
-export async function cpuMsByProgram(): Promise<ReadonlyMap<string, number>> {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  // One that ends meanwhile is left out.
-  const stats = await Promise.all(
-    pids.map(async (pid) => readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined)),
-  );
+export function cpuMsByProgram(): ReadonlyMap<string, number> {
   const sums = new Map<string, number>();
-  for (const stat of stats) {
-    if (stat === undefined) continue;
-    const { name, cpuMs } = parseStat(stat);
+  for (const { name, cpuMs } of allUsages().values()) {
     sums.set(name, (sums.get(name) ?? 0) + cpuMs);
   }
   return sums;
 }
 
 /** Reads the machine's usage. Linux only. */
-export async function machineUsage(): Promise<MachineUsage> {
-  const [line = ""] = (await readFile("/proc/stat", "utf8")).split("\n");
+export function machineUsage(): MachineUsage {
+  const [line = ""] = readFileSync("/proc/stat", "utf8").split("\n");
   // cpu user nice system idle iowait irq softirq steal …
   const [user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, softIrq = 0, steal = 0] = line
     .split(/\s+/)

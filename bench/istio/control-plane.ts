@@ -23,8 +23,8 @@ export interface Way {
   readonly name: string;
   /** What there is once, whatever the number of control planes. */
   readonly shared: readonly object[];
-  /** What a control plane has, whether a gateway serves it or not: its Namespace, and Services with their endpoints. */
-  readonly backendOf: (plane: ControlPlane) => readonly object[];
+  /** What a control plane has in its Namespace, whether a gateway serves it or not: Services with their endpoints. */
+  readonly servicesOf: (plane: ControlPlane) => readonly object[];
   /** What makes the gateway serve it. */
   readonly exposureOf: (plane: ControlPlane) => readonly object[];
 }

@@ -11,7 +11,6 @@ import {
   GATEWAY_LABELS,
   GATEWAY_NAMESPACE,
   gatewayService,
-  namespaceOf,
   secretOf,
   serviceOf,
   type ControlPlane,
@@ -85,7 +84,7 @@ export function fairleadWay(routeSecret: string): Way {
       gatewayService("istio-ingressgateway-internal"),
       withoutOwner(envoyFilterOf(gateway, routeSecret)),
     ],
-    backendOf: (plane) => [namespaceOf(plane), ...serviceOf(plane, "kube-apiserver")],
+    servicesOf: (plane) => serviceOf(plane, "kube-apiserver"),
     exposureOf: (plane) => objectsOf(plane, routeSecret),
   };
 }

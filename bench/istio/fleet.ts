@@ -1,5 +1,5 @@
 import { createCA, issue, type KeyPair } from "../../test/cluster";
-import type { ControlPlane, ControlPlaneKeys } from "./control-plane";
+import { namespaceOf, type ControlPlane, type ControlPlaneKeys } from "./control-plane";
 import { untilServed, type Counters, type Side } from "./side";
 
 /** Makes control planes, all with keys of one CA. */
@@ -71,11 +71,9 @@ export async function grow(
   { from, to }: { readonly from: number; readonly to: number },
 ): Promise<void> {
   const planes = Array.from({ length: to - from }, (_, index) => fleet.planeOf(from + index));
-  const { backendOf, exposureOf } = side.way;
-  // By kind, so that a Namespace is there before what is in it.
-  for (const index of backendOf(fleet.planeOf(0)).keys()) {
-    await side.create(planes.flatMap((plane) => backendOf(plane).slice(index, index + 1)));
-  }
+  const { servicesOf, exposureOf } = side.way;
+  await side.create(planes.map(namespaceOf));
+  await side.create(planes.flatMap(servicesOf));
   await side.create(planes.flatMap(exposureOf));
   for (const plane of planes) {
     await untilServed(side, { host: plane.host, caPem: fleet.caPem, startMs: performance.now() });
@@ -83,21 +81,27 @@ export async function grow(
   await side.untilQuiet();
 }
 
-/** Starts what newcomers' API servers are, which comes before a gateway serves them. */
-export async function prepare(side: Side, newcomers: readonly ControlPlane[]): Promise<void> {
-  for (const plane of newcomers) await side.create(side.way.backendOf(plane), 1);
+/** Makes Namespaces for newcomers, which are the same on all sides. */
+export async function welcome(side: Side, newcomers: readonly ControlPlane[]): Promise<void> {
+  await side.create(newcomers.map(namespaceOf));
   await side.untilQuiet();
 }
 
-/** Takes away what newcomers' API servers are. */
+/** Takes newcomers' Namespaces away. */
 export async function dismiss(side: Side, newcomers: readonly ControlPlane[]): Promise<void> {
-  await side.remove(newcomers.flatMap((plane) => [...side.way.backendOf(plane)].reverse()));
+  await side.remove(newcomers.map(namespaceOf));
   await side.untilQuiet();
 }
 
-/** Makes the gateway serve one control plane more, looks what that takes, and takes it away again. */
+/**
+ * Makes the gateway serve one control plane more, looks what that takes, and takes it away again. Its Services are there
+ * before, as those of API servers that run already, and no other newcomer's.
+ */
 export async function arrive(side: Side, plane: ControlPlane, caPem: string): Promise<Arrival> {
+  const services = side.way.servicesOf(plane);
   const objects = side.way.exposureOf(plane);
+  await side.create(services, 1);
+  await side.untilQuiet();
   const before = await side.counters();
   const startMs = performance.now();
   const [servedMs] = await Promise.all([
@@ -106,7 +110,7 @@ export async function arrive(side: Side, plane: ControlPlane, caPem: string): Pr
   ]);
   await side.untilQuiet();
   const after = await side.counters();
-  await side.remove(objects);
+  await side.remove([...objects, ...services]);
   await side.untilQuiet();
   return { servedMs, ...differenceOf(before, after) };
 }

@@ -3,7 +3,6 @@ import {
   GATEWAY_NAMESPACE,
   GATEWAY_PORT,
   gatewayService,
-  namespaceOf,
   secretOf,
   serviceOf,
   type ControlPlane,
@@ -266,11 +265,9 @@ export const gardenerWay: Way = {
     envoyFilter("misdirected-requests", [luaPatch("envoy.lua", misdirectedLua)]),
     envoyFilter("strip-trailing-dot", [stripDotPatch]),
   ],
-  backendOf: (plane) => [
-    namespaceOf(plane),
-    ...Object.values(SERVICES).flatMap((service) =>
+  servicesOf: (plane) =>
+    Object.values(SERVICES).flatMap((service) =>
       serviceOf(plane, service, { "networking.istio.io/exportTo": GATEWAY_NAMESPACE }),
     ),
-  ],
   exposureOf: objectsOf,
 };

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Part, PartContext } from "../framework/part";
 import { interleave } from "../framework/statistics";
 import { fairleadWay } from "./fairlead-way";
-import { arrive, createFleet, dismiss, grow, prepare, type Fleet } from "./fleet";
+import { arrive, createFleet, dismiss, grow, welcome, type Fleet } from "./fleet";
 import { gardenerWay } from "./gardener-way";
 import { istioResult, SIDES, type SideName, type SizeResult } from "./results";
 import { startSide, type Side } from "./side";
@@ -14,7 +14,7 @@ interface Plan {
   readonly rounds: number;
 }
 
-const FULL: Plan = { sizes: [10, 100, 500], rounds: 16 };
+const FULL: Plan = { sizes: [10, 100, 500], rounds: 12 };
 const QUICK: Plan = { sizes: [10, 50], rounds: 3 };
 
 type Sides = Readonly<Record<SideName, Side>>;
@@ -41,12 +41,12 @@ async function measureSize(
     ),
   );
   for (const name of SIDES) await grow(sides[name], fleet, size);
-  // Before the newcomers' Services are there, of which the two ways have different numbers.
+  // Without newcomers' Services, of which the two ways have different numbers.
   const holdings = {
     fairlead: await sides.fairlead.holdings(),
     "Gardener's way": await sides["Gardener's way"].holdings(),
   };
-  for (const name of SIDES) await prepare(sides[name], newcomers);
+  for (const name of SIDES) await welcome(sides[name], newcomers);
   const arriveAt = (name: SideName) => async (round: number) => {
     const newcomer = newcomers[round];
     if (newcomer === undefined) throw new Error(`there is no newcomer ${round}`);

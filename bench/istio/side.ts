@@ -13,7 +13,8 @@ import {
 import { metricSum } from "../../test/cluster/metrics";
 import { eventually } from "../../test/harness/eventually";
 import { inParallel } from "../../test/harness/parallel";
-import { cpuMsOf, usageOf } from "../framework/process-usage";
+import { usageOf } from "../../test/cluster/processes";
+import { cpuMsOf } from "../framework/process-usage";
 import { GATEWAY_LABELS, GATEWAY_NAMESPACE, GATEWAY_PORT, type Way } from "./control-plane";
 
 /** A cluster with an istiod and a gateway of one Pod that is programmed in one way. */
@@ -126,8 +127,8 @@ async function serves(port: number, servername: string, ca: string): Promise<boo
   });
 }
 
-async function envoyPidOf(plane: DataPlane): Promise<number> {
-  const names = [...(await plane.memory()).keys()];
+function envoyPidOf(plane: DataPlane): number {
+  const names = [...plane.memory().keys()];
   const name = names.find((one) => one.startsWith("envoy-"));
   if (name === undefined) throw new Error("no Envoy runs");
   return Number(name.slice("envoy-".length));
@@ -142,8 +143,8 @@ async function countersOf(plane: DataPlane, envoyPid: number): Promise<Counters>
     convergenceMs: 1000 * sum("pilot_proxy_convergence_time_sum"),
     convergences: sum("pilot_proxy_convergence_time_count"),
     pushedBytes: sum("pilot_xds_config_size_bytes_sum"),
-    istiodCpuMs: await cpuMsOf([plane.istiod.pid]),
-    gatewayCpuMs: await cpuMsOf([envoyPid]),
+    istiodCpuMs: cpuMsOf([plane.istiod.pid]),
+    gatewayCpuMs: cpuMsOf([envoyPid]),
   };
 }
 
@@ -154,12 +155,11 @@ async function holdingsOf(
 ): Promise<Holdings> {
   const dump = await replica.admin("GET", "/config_dump");
   const memory = JSON.parse(await replica.admin("GET", "/memory")) as { allocated: string };
-  const [gateway, istiod] = await Promise.all([usageOf(envoyPid), usageOf(plane.istiod.pid)]);
   return {
     configDump: Buffer.byteLength(dump),
     gatewayAllocated: Number(memory.allocated),
-    gatewayResident: gateway.residentBytes,
-    istiodResident: istiod.residentBytes,
+    gatewayResident: usageOf(envoyPid).residentBytes,
+    istiodResident: usageOf(plane.istiod.pid).residentBytes,
   };
 }
 
@@ -225,7 +225,7 @@ async function sideOn({ way, cluster, plane }: Ground): Promise<Side> {
     const gateway = await startGateway(plane);
     const [replica] = gateway.replicas;
     if (replica === undefined) throw new Error("the gateway has no Pod");
-    const envoyPid = await envoyPidOf(plane);
+    const envoyPid = envoyPidOf(plane);
     const port = await plane.expose(`${replica.place.address}:${GATEWAY_PORT}`);
     await eventually(async () =>
       inParallel(way.shared as Named[], 1, async (one) => create(rest, one)),

@@ -6,7 +6,7 @@ import { setStage, untilCondition, type Stage } from "../../test/harness/stage";
 import { makeTenantKeys, tenantObjects } from "../../test/harness/tenant";
 import { changeUnrelatedSecret, createUnrelatedSecrets } from "../../test/harness/unrelated";
 import type { Part, PartContext, PartResult } from "../framework/part";
-import { usageOf } from "../scale/usage";
+import { usageOf } from "../../test/cluster/processes";
 
 const GATEWAY = "istio-ingress";
 const LIMIT_MEBIBYTES = 256;
@@ -48,7 +48,7 @@ async function measure(stage: Stage, secrets: number, context: PartContext): Pro
   const since = new Date();
   for (let index = 0; index < CHANGES; index += 1) await changeUnrelatedSecret(api, index);
   await sleep(REACTION_MS);
-  const { peakBytes: startedBytes, rssBytes: restBytes } = usageOf(fairlead.watch.pid);
+  const { peakBytes: startedBytes, residentBytes: restBytes } = usageOf(fairlead.watch.pid);
   return { growingBytes, startedBytes, restBytes, requests: await requestsSince(stage, since) };
 }
 

@@ -74,7 +74,7 @@ function restFigures(result: SizeResult): readonly Figure[] {
       },
       {
         name: `resident memory at the end, ${mode}, ${of}`,
-        value: rounded(mebibytes(memory[mode].rssBytes)),
+        value: rounded(mebibytes(memory[mode].residentBytes)),
         unit: "MiB",
       },
       {
@@ -137,7 +137,7 @@ function growthFigures(results: readonly SizeResult[]): readonly Figure[] {
       (mode): Figure => ({
         name: `resident memory held per control plane, ${mode}`,
         value: rounded(
-          (largest.memory[mode].rssBytes - smallest.memory[mode].rssBytes) / more / 1024,
+          (largest.memory[mode].residentBytes - smallest.memory[mode].residentBytes) / more / 1024,
         ),
         unit: "KiB/control plane",
         note: between,
@@ -237,7 +237,7 @@ function charts(results: readonly SizeResult[]): readonly Chart[] {
       log: { x: true },
       lines: MODES.flatMap((mode) => [
         { name: `${mode}, peak`, of: ({ memory }) => mebibytes(memory[mode].peakBytes) },
-        { name: `${mode}, at the end`, of: ({ memory }) => mebibytes(memory[mode].rssBytes) },
+        { name: `${mode}, at the end`, of: ({ memory }) => mebibytes(memory[mode].residentBytes) },
       ]),
     }),
     bySize(results, {

@@ -25,9 +25,8 @@ export interface ProgramUsage {
 }
 
 /** Reads what all programs have used. */
-export async function readPrograms(): Promise<ProgramUsage> {
-  const [byName, { busyMs, idleMs }] = await Promise.all([cpuMsByProgram(), machineUsage()]);
-  return { byName, busyMs, idleMs };
+export function readPrograms(): ProgramUsage {
+  return { byName: cpuMsByProgram(), ...machineUsage() };
 }
 
 /**

@@ -6,13 +6,14 @@ import { encode } from "../../test/harness/objects";
 import type { ProcessMode } from "../../test/harness/requests";
 import { keepLogs } from "../../test/harness/stage";
 import type { Step } from "../../test/cluster";
+import { usageOf, type ProcessUsage } from "../../test/cluster/processes";
+import { exactCpuMsOf } from "../framework/process-usage";
 import { Convergence, isReached, type Milestone } from "./convergence";
 import { CopyWatch } from "./copies";
 import { hostOf, issueServed, secondHostOf, type Landscape } from "./landscape";
 import { programsSince, readPrograms, type Program } from "./programs";
 import { isVersionRead, RequestLog, type LoggedRequest } from "./request-log";
 import type { ScaleStage } from "./stage";
-import { usageOf, type Usage } from "./usage";
 
 const MODES: readonly ProcessMode[] = ["admission", "watch"];
 const CONVERGE_TIMEOUT_MS = 600_000;
@@ -45,7 +46,7 @@ export interface SizeResult {
   /** CPU time until all was quiet, in milliseconds. */
   readonly coldCpuMs: PerProcess<number>;
   /** At the end of the run, with the highest of the whole run. */
-  readonly memory: PerProcess<Pick<Usage, "rssBytes" | "peakBytes">>;
+  readonly memory: PerProcess<Pick<ProcessUsage, "residentBytes" | "peakBytes">>;
   readonly changes: Readonly<Record<"certificate" | "spec", ChangeCost>>;
   /** Requests a minute while nothing happens, reads of the version left out. */
   readonly idlePerMinute: PerProcess<number>;
@@ -114,7 +115,7 @@ export class SizeRun {
   ) {
     const since = Date.now();
     const startedMs = performance.now();
-    const before = await readPrograms();
+    const before = readPrograms();
     await Promise.all([
       fairlead.watch.start(),
       fairlead.admission.start().then(async () => registerWebhook(this.stage.cluster, fairlead)),
@@ -126,8 +127,8 @@ export class SizeRun {
       },
     });
     const allReadyMs = performance.now();
-    const ownMs = perProcess((mode) => usageOf(fairlead[mode].pid).cpuMs);
-    const reachedCpuMs = programsSince(before, await readPrograms(), ownMs);
+    const ownMs = perProcess((mode) => exactCpuMsOf(fairlead[mode].pid));
+    const reachedCpuMs = programsSince(before, readPrograms(), ownMs);
     await this.#untilQuiet();
     const seconds = (ms: number): number => (ms - startedMs) / 1000;
     return {
@@ -138,7 +139,7 @@ export class SizeRun {
       reachedCpuMs,
       readySeconds: reached.Ready.map(seconds),
       coldRequests: await this.#requests(since),
-      coldCpuMs: perProcess((mode) => usageOf(fairlead[mode].pid).cpuMs),
+      coldCpuMs: perProcess((mode) => exactCpuMsOf(fairlead[mode].pid)),
     };
   }
 
@@ -249,7 +250,7 @@ function environmentOf(environment: NodeJS.ProcessEnv): Record<string, string> {
 }
 
 const cpuOf = (fairlead: Fairlead): number =>
-  MODES.map((mode) => usageOf(fairlead[mode].pid).cpuMs).reduce((sum, ms) => sum + ms, 0);
+  MODES.map((mode) => exactCpuMsOf(fairlead[mode].pid)).reduce((sum, ms) => sum + ms, 0);
 
 function perProcess<T>(of: (mode: ProcessMode) => T): PerProcess<T> {
   return { admission: of("admission"), watch: of("watch") };

@@ -14,7 +14,7 @@ import { type Kwok, startKwok } from "./kwok";
 import { createNetwork, type HostAlias, type Network } from "./network";
 import { findFreePort } from "./ports";
 import { type Progress, silentProgress } from "./progress";
-import { residentBytes } from "./memory";
+import { residentBytesOf } from "./processes";
 import { type Relay, type Route, startRelay } from "./relay";
 import { createRest, type Rest } from "./rest";
 import { startScheduler } from "./scheduler";
@@ -66,7 +66,7 @@ export interface DataPlane {
   /** A port of this machine's 127.0.0.1 can be reached inside, at the same address. */
   admit(port: number): Promise<void>;
   /** Resident memory of each program, in bytes, by `<name>-<pid>`. */
-  memory(): Promise<ReadonlyMap<string, number>>;
+  memory(): ReadonlyMap<string, number>;
   /** Ends everything; the cluster goes on. */
   stop(): Promise<void>;
 }
@@ -155,7 +155,7 @@ async function startParts(parts: Parts): Promise<DataPlane> {
     restAt: (request) => createRest({ ...request, dial: inside.dial }),
     expose: async (address, port) => expose(ground, address, port),
     admit: async (port) => admit(ground, port),
-    memory: async () => residentBytes(watchdog.guarded()),
+    memory: () => residentBytesOf(watchdog.guarded()),
     async stop() {
       parts.ended.abort();
       await watchdog.close();

@@ -329,7 +329,7 @@ describeDataPlane("a gateway's replica that is killed", () => {
     await replica.stop("SIGKILL");
     await eventually(isReady, (found) => !found);
     expect(
-      [...(await plane.memory()).keys()].filter((name) => name.startsWith("envoy-")),
+      [...plane.memory().keys()].filter((name) => name.startsWith("envoy-")),
     ).toHaveLength(1);
     await replica.start();
     await eventually(isReady, (found) => found);

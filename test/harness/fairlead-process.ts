@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { PROCESS_ENVIRONMENT } from "../../deploy/objects/processes";
 import { defaultValues } from "../../deploy/values";
 import { probe } from "../cluster/http-probe";
+import { usageOf } from "../cluster/processes";
 import type { Watchdog } from "../cluster/watchdog";
 
 /** How a process of the built module is started. */
@@ -74,9 +75,7 @@ class ModuleProcess implements FairleadProcess {
   }
 
   rssBytes(): number {
-    if (!this.isRunning()) return 0;
-    const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.pid}/status`, "utf8"));
-    return Number(line?.[1] ?? 0) * 1024;
+    return this.isRunning() ? usageOf(this.pid).residentBytes : 0;
   }
 
   async start(): Promise<void> {

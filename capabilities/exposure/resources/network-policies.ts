@@ -78,8 +78,6 @@ function isolates({ spec }: NetworkPolicy, direction: Direction): boolean {
   return direction === "Ingress" || (spec.egress ?? []).length > 0;
 }
 
-const isForeign = (policy: NetworkPolicy): boolean => !isManaged(policy);
-
 interface Isolation {
   /** Pods of the passage that are isolated already. */
   readonly pods: LabelSelector;
@@ -88,7 +86,7 @@ interface Isolation {
 
 function isolationsOf(passage: Passage, policies: readonly NetworkPolicy[]): readonly Isolation[] {
   return policies
-    .filter(isForeign)
+    .filter((policy) => !isManaged(policy))
     .filter(({ metadata }) => metadata.namespace === passage.namespace)
     .filter((policy) => isolates(policy, passage.direction))
     .flatMap((by) => {
