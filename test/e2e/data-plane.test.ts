@@ -328,9 +328,7 @@ describeDataPlane("a gateway's replica that is killed", () => {
     const isReady = async () => Promise.resolve(replica.pod.isReady());
     await replica.stop("SIGKILL");
     await eventually(isReady, (found) => !found);
-    expect(
-      [...plane.memory().keys()].filter((name) => name.startsWith("envoy-")),
-    ).toHaveLength(1);
+    expect([...plane.memory().keys()].filter((name) => name.startsWith("envoy-"))).toHaveLength(1);
     await replica.start();
     await eventually(isReady, (found) => found);
     const rest = plane.restAt({
