@@ -41,8 +41,8 @@ const FULL: Plan = {
 const QUICK: Plan = {
   spread: { runs: 2, requests: 2_000, watches: 30 },
   aftermath: { modes: ["L7"], runs: 1, requests: 2_000, watches: 30 },
-  speed: { rounds: 5, fullRequests: 3_000, serialRequests: 150 },
-  consumption: { seconds: 6, intervalMs: 500, requestsPerSecond: 1_000 },
+  speed: { rounds: 5, fullRequests: 2_000, serialRequests: 100 },
+  consumption: { seconds: 4, intervalMs: 500, requestsPerSecond: 1_000 },
 };
 
 const SHAPES: readonly Shape[] = [evenly(1), evenly(4), evenly(30), CONTROLLERS];

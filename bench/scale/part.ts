@@ -25,7 +25,7 @@ function planOf(quick: boolean, environment: NodeJS.ProcessEnv): Plan {
   return {
     sizes: numbers,
     pods: Number(pods),
-    run: quick ? { changes: 5, idleSeconds: 5 } : { changes: 20, idleSeconds: 60 },
+    run: quick ? { changes: 3, idleSeconds: 5 } : { changes: 20, idleSeconds: 60 },
   };
 }
 
