@@ -9,6 +9,7 @@ export const partOrder = [
   "sync",
   "scale",
   "memory",
+  "api-server",
   "balancing",
   "istio",
   "idle",
