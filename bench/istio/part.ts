@@ -15,7 +15,7 @@ interface Plan {
 }
 
 const FULL: Plan = { sizes: [10, 100, 500], rounds: 12 };
-const QUICK: Plan = { sizes: [10, 50], rounds: 3 };
+const QUICK: Plan = { sizes: [10, 50], rounds: 2 };
 
 type Sides = Readonly<Record<SideName, Side>>;
 
