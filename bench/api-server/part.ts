@@ -2,10 +2,10 @@ import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { HostedAPIServer } from "../../lib/api";
 import { systemClock, type KubernetesClient } from "../../lib/cluster";
+import { FIELD_MANAGERS } from "../../lib/domain/names";
 import { startCluster, type EmbeddedCluster } from "../../test/cluster";
-import { Api } from "../../test/harness/api";
 import { connectInProcess } from "../../test/harness/in-process";
-import { hostedAPIServer, namespace } from "../../test/harness/objects";
+import { hostedAPIServer } from "../../test/harness/objects";
 import { inParallel } from "../../test/harness/parallel";
 import type { Figure, Part, PartContext } from "../framework/part";
 import { exactCpuMsOf } from "../framework/process-usage";
@@ -38,9 +38,8 @@ async function groundOf(cluster: EmbeddedCluster): Promise<Ground> {
     clock: systemClock,
     drainMs: 0,
   });
-  const api = new Api(cluster);
-  await api.create(namespace(NAMESPACE));
-  api.close();
+  const namespace = { apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } };
+  await client.create(namespace, FIELD_MANAGERS.install);
   const cpuMs = (): number => exactCpuMsOf(cluster.apiServer.pid);
   // What a start leaves to be done is done by then.
   await sleep(REST_MS);

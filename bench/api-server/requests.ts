@@ -1,5 +1,6 @@
-import type { Condition, HostedAPIServer, KubernetesObject } from "../../lib/api";
+import type { HostedAPIServer, KubernetesObject } from "../../lib/api";
 import { applyStatus, refOf, setFinalizer, type KubernetesClient } from "../../lib/cluster";
+import { stampCondition } from "../../lib/domain/conditions";
 import { FIELD_MANAGERS, type FieldManager } from "../../lib/domain/names";
 
 /** A request that is sent when a control plane is new. */
@@ -10,23 +11,23 @@ export interface StartRequest {
   readonly send: (client: KubernetesClient, server: HostedAPIServer) => Promise<HostedAPIServer>;
 }
 
-function conditionOf(type: string, message: string): Condition {
-  return {
-    type,
-    status: "True",
-    reason: type,
-    message,
-    observedGeneration: 1,
-    lastTransitionTime: "2026-01-01T00:00:00Z",
-  };
-}
-
 const patchBy =
   (fieldManager: FieldManager, types: readonly string[], message = "all is well") =>
   async (client: KubernetesClient, object: HostedAPIServer): Promise<HostedAPIServer> =>
     applyStatus(
       { client, fieldManager, object },
-      { conditions: types.map((type) => conditionOf(type, message)) },
+      {
+        conditions: types.map((type) =>
+          stampCondition(
+            { type, status: "True", reason: type, message },
+            {
+              current: object.status?.conditions,
+              generation: object.metadata.generation,
+              nowMs: Date.now(),
+            },
+          ),
+        ),
+      },
     );
 
 function eventAbout({ apiVersion, kind, metadata }: HostedAPIServer): KubernetesObject {
